@@ -1,0 +1,27 @@
+# Everything from a fresh clone: `make demo` shows Celeriac at work, `make test` proves it.
+
+PYTHON ?= python3
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint
+
+help:
+	@echo "make demo              the example: web page and worker; ARGS=--once runs it once and ends"
+	@echo "make test              every check and every test; ARGS=\"-k publish\" is handed to pytest"
+	@echo "make lint              only the checks: style, types, import layers"
+
+demo:
+	@$(PYTHON) tools/environment.py demo
+	@.venv/bin/python example/demo.py $(ARGS)
+
+test: lint
+	@.venv/bin/python -m pytest $(ARGS)
+	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest $(ARGS); fi
+
+lint:
+	@$(PYTHON) tools/environment.py
+	.venv/bin/ruff check --quiet
+	.venv/bin/ruff format --check --quiet
+	.venv/bin/mypy --no-error-summary
+	.venv/bin/lint-imports
