@@ -1,0 +1,186 @@
+"""The project's Celery app: its own one, or one made from the settings, with safe defaults either way."""
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from celery import Celery
+from django.conf import settings
+from django.core.signals import setting_changed
+from kombu.transport import TRANSPORT_ALIASES  # the one line of kombu outside of `broker`
+
+from celeriac.conf import options
+from celeriac.errors import WrongSetting
+
+# kombu finds a transport by this dictionary alone; the string keeps it from being imported here.
+TRANSPORT_ALIASES["django"] = "celeriac.broker.transport:Transport"
+
+PREFIX = "CELERY_"
+BROKER_URL = "django://"
+RESULT_BACKEND = "celeriac.results.backend:DatabaseBackend"
+_RESULT_ALIASES = frozenset({"django-db", "django-database"})
+
+#: What "nothing lost" asks of Celery. Each is only a default: the same CELERY_ setting wins.
+SAFE_DEFAULTS: dict[str, Any] = {
+    "result_backend": "django-db",
+    "result_extended": True,
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_track_started": True,
+    "broker_connection_retry_on_startup": True,
+    # Celery's own default waits for ever when the pool of connections is exhausted (Celery >= 5.7).
+    "broker_pool_acquire_timeout": 5,
+    "worker_soft_shutdown_timeout": 10.0,
+    "worker_enable_soft_shutdown_on_idle": True,
+}
+
+_app: Celery | None = None
+#: The settings as Celery sees them. Read once: with `config_from_object("django.conf:settings")`
+#: every look-up walks Django's lazy settings by several spellings.
+_mapping: dict[str, Any] = {}
+
+
+class _BrokenApp(Celery):  # type: ignore[misc]  # Celery is untyped
+    """Stands in when the settings are wrong, so that whoever uses it is told so."""
+
+    error: WrongSetting
+
+    def _load_config(self) -> Any:
+        raise self.error
+
+
+def get_app() -> Celery:
+    """The app that every task, command and worker uses. Raises WrongSetting."""
+    if _app is None:
+        return setup()
+    if isinstance(_app, _BrokenApp):
+        raise _app.error
+    return _app
+
+
+def setup() -> Celery:
+    """Find or make the app and give it the defaults; done once, when Django is ready."""
+    global _app
+    _app = _project_app() or _made_app()
+    _app.set_default()
+    _app.set_current()
+    adopt(_app)
+    return _app
+
+
+def setup_broken(error: WrongSetting) -> None:
+    """Keep the project importable; `delay()` and every command then raise `error`."""
+    global _app
+    _app = _BrokenApp("celeriac")
+    _app.error = error
+    _app.set_default()
+    _app.set_current()
+
+
+def adopt(app: Celery) -> None:
+    """Put our defaults below the settings of an app, whether it has read them already or not."""
+    app.on_after_configure.connect(lambda **_: _complete(app), weak=False)
+    if app.configured:
+        _complete(app)
+
+
+def _complete(app: Celery) -> None:
+    # Not `add_defaults`: what that adds wins over the user's own settings.
+    app.conf.maps[-1].update(SAFE_DEFAULTS)
+    if not app.conf.broker_url:
+        app.conf.maps[0]["broker_url"] = BROKER_URL
+    _choose_backend(app)
+
+
+def _choose_backend(app: Celery) -> None:
+    """`django-db` is ours. Its name cannot say so: the entry point of django-celery-results has it."""
+    if (app.backend_cls or app.conf.result_backend) in _RESULT_ALIASES:
+        app.backend_cls = RESULT_BACKEND
+    elif app.backend_cls == RESULT_BACKEND and app.conf.result_backend not in _RESULT_ALIASES:
+        app.backend_cls = None
+    app._backend_cache = None
+    app._local.__dict__.pop("backend", None)
+
+
+def _project_app() -> Celery | None:
+    """The app that the project has made itself."""
+    if named := options().app:
+        return _named_app(named)
+    for package in _project_packages():
+        if _has_module(f"{package}.celery"):
+            module = import_module(f"{package}.celery")
+            found = [value for value in vars(module).values() if isinstance(value, Celery)]
+            if found:
+                return getattr(module, "app", None) or found[0]
+    return None
+
+
+def _named_app(dotted: str) -> Celery:
+    module_name, _, attribute = dotted.partition(":")
+    try:
+        app = getattr(import_module(module_name), attribute or "app")
+    except (ImportError, AttributeError) as error:
+        raise WrongSetting(f"CELERIAC['APP'] = {dotted!r} cannot be imported: {error}") from error
+    if not isinstance(app, Celery):
+        raise WrongSetting(f"CELERIAC['APP'] = {dotted!r} is not a Celery app but {type(app).__name__}.")
+    return app
+
+
+def _project_packages() -> list[str]:
+    """The packages where a project keeps its `celery.py`, nearest to the settings first."""
+    packages: list[str] = []
+    for dotted in (os.environ.get("DJANGO_SETTINGS_MODULE", ""), getattr(settings, "ROOT_URLCONF", None)):
+        parents = str(dotted or "").split(".")[:-1]
+        packages += [".".join(parents[:length]) for length in range(len(parents), 0, -1)]
+    return list(dict.fromkeys(packages))
+
+
+def _has_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _made_app() -> Celery:
+    packages = _project_packages()
+    app = Celery(packages[-1] if packages else "celeriac")
+    _mapping.clear()
+    _mapping.update(read_settings())
+    app.config_from_object(_mapping)
+    return app
+
+
+def read_settings() -> dict[str, Any]:
+    """Every `CELERY_` setting under Celery's own name; one that Celery does not know stays as it is."""
+    values: dict[str, Any] = {"TIME_ZONE": settings.TIME_ZONE}
+    for name in dir(settings):
+        if name.startswith(PREFIX):
+            values[name.removeprefix(PREFIX).lower()] = getattr(settings, name)
+            # The project's own look-ups, such as Celery's CELERY_DB_REUSE_MAX, use the full name.
+            values.setdefault(name, getattr(settings, name))
+    if not values.get("broker_url"):
+        values["broker_url"] = BROKER_URL
+    return values
+
+
+def _follow_settings(*, setting: str, **_: object) -> None:
+    """Keep up with `override_settings` in tests."""
+    if _app is None or isinstance(_app, _BrokenApp):
+        return
+    if setting.startswith(PREFIX) and _mapping:
+        _mapping.clear()
+        _mapping.update(read_settings())
+        if setting in {"CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"}:
+            _choose_backend(_app)
+            _forget_connections(_app)
+
+
+def _forget_connections(app: Celery) -> None:
+    app._pool = None
+    if "amqp" in app.__dict__:
+        app.amqp._producer_pool = None
+
+
+setting_changed.connect(_follow_settings, dispatch_uid="celeriac.app")

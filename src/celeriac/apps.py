@@ -1,0 +1,26 @@
+"""Joins everything when Django starts."""
+
+from django.apps import AppConfig
+
+
+class CeleriacConfig(AppConfig):
+    """`"celeriac"` in INSTALLED_APPS."""
+
+    name = "celeriac"
+    verbose_name = "Celeriac"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Give the project its Celery app; wrong settings are told where the app is used."""
+        from celeriac import app, checks, publisher
+        from celeriac.errors import WrongSetting
+        from celeriac.worker import steps
+
+        checks.register()
+        try:
+            celery_app = app.setup()
+        except WrongSetting as error:
+            app.setup_broken(error)
+            return
+        publisher.install(celery_app)
+        steps.install(celery_app)

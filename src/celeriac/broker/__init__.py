@@ -1,0 +1,1 @@
+"""The `django://` broker: a kombu transport on the project's own database."""

@@ -1,0 +1,80 @@
+"""The publishing side's connection: the caller's own, so that a task belongs to its transaction.
+
+In the main process of a worker nothing renews Django's connections, so what is published there outside
+of a transaction goes over a session of the broker instead.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import DatabaseError, connections, transaction
+
+from celeriac.broker import failures
+from celeriac.broker.queries import queries_for
+from celeriac.broker.session import Session, Work
+from celeriac.errors import TablesMissing
+
+T = TypeVar("T")
+
+#: The thread of a worker's event loop and its session.
+_loop: tuple[int, Session] | None = None
+
+_PATIENCE_SECONDS = 10.0
+
+
+def use_session_in_loop(session: Session | None) -> None:
+    """Say that this thread runs a worker's event loop over `session`; None: no longer."""
+    global _loop
+    _loop = None if session is None else (threading.get_ident(), session)
+
+
+def run(alias: str, work: Work[T]) -> T:
+    """Do `work` on the caller's connection, in its transaction if there is one.
+
+    A database error is raised as it is. Outside of a transaction a busy database is tried again for
+    10 s; inside of one the error belongs to the caller, whose transaction is broken by it.
+    """
+    connection = connections[alias]
+    if connection.in_atomic_block:
+        return _explained(alias, lambda: work(connection, queries_for(connection)))
+    if _loop is not None and _loop[0] == threading.get_ident() and _loop[1].alias == alias:
+        return _loop[1].run(work)
+    return _patiently(lambda: _explained(alias, lambda: work(connection, queries_for(connection))))
+
+
+def after_commit(alias: str, action: Callable[[], None]) -> None:
+    """Do `action` once what was written is visible to others; at most once per transaction."""
+    connection = connections[alias]
+    pending = connection.run_on_commit
+    if connection.in_atomic_block and pending and pending[-1][1] is action:
+        return
+    transaction.on_commit(action, using=alias, robust=True)
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    for attempt in range(1000):
+        try:
+            return work()
+        except DatabaseError as error:
+            if not failures.is_busy(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(min(0.2, 0.005 * 2 ** min(attempt, 10)))
+    raise AssertionError("unreachable")
+
+
+def _explained(alias: str, work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except DatabaseError as error:
+        if failures.is_missing_table(error):
+            raise TablesMissing(tables_missing(alias)) from error
+        raise
+
+
+def tables_missing(alias: str) -> str:
+    """What to do about tables that are not there."""
+    option = "" if alias == "default" else f" --database {alias}"
+    return f"Celeriac's tables are not in database {alias!r}. Run: python manage.py migrate{option}"

@@ -1,0 +1,203 @@
+"""What this process has claimed and not yet finished: the verbs of the consuming side.
+
+One per process and alias, not per channel: the tags name rows, so an ack is good whatever became of
+the channel that delivered, and Celery may ack from any thread.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from celeriac.broker import clock, presence
+from celeriac.broker.queries import routing
+from celeriac.broker.queries.base import STEP, Claimed, Queries
+from celeriac.broker.session import Session
+from celeriac.conf import options
+from celeriac.dead_letters import dead_lettered
+
+logger = logging.getLogger(__name__)
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A delivered message that waits for its ack."""
+
+    pair: Pair
+    task_id: str | None
+    #: The channel's count of outstanding messages goes down when it is settled.
+    settled: Callable[[], object]
+
+
+@lru_cache
+def deliveries_for(alias: str) -> "Deliveries":
+    """The deliveries of this process from a database alias."""
+    return Deliveries(alias)
+
+
+class Deliveries:
+    """Safe in every thread. Acks are written at once, or together when a loop collects them."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.session = Session(alias)
+        self._lock = threading.RLock()
+        self._held: dict[str, Held] = {}
+        self._acks: list[Pair] = []
+        #: Set by the event loop: called when there is something to write or room for more.
+        self.nudge: Callable[[], None] | None = None
+
+    def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
+        """Make up to `limit` messages ours; what is expired or was given up too often is settled here."""
+        worker = presence.worker_id(self.alias)
+        token = secrets.randbits(62)
+        acks = self._take_acks()
+
+        def work(connection: Any, queries: Queries) -> list[Claimed]:
+            self._write_acks(connection, queries, acks)
+            return queries.claim(connection, queues, limit, worker, token)
+
+        try:
+            # On SQLite the statement is its own transaction, and an idle look takes no write lock.
+            claimed = self.session.run(work, atomic=bool(acks) or self._vendor() == "mysql")
+        except BaseException:
+            self._return_acks(acks)
+            raise
+        return [message for message in claimed if self._is_fit(message)]
+
+    def collect(self, queues: Sequence[str], limit: int) -> list[tuple[int, str, str]]:
+        """Take messages out of transient queues."""
+        now = clock.now()
+        if not self.session.run(
+            lambda connection, _: routing.waiting(connection, queues), atomic=False
+        ):
+            return []
+        return self.session.run(lambda connection, _: routing.collect(connection, queues, limit, now))
+
+    def promote_due(self, queues: Sequence[str]) -> float | None:
+        """Make due messages ready; seconds until the next one is due, None when there is none."""
+
+        def work(connection: Any, queries: Queries) -> int | None:
+            wait = queries.next_due(connection, queues, clock.now())
+            while wait == 0:
+                promoted = queries.promote(connection, clock.now())
+                wait = queries.next_due(connection, queues, clock.now())
+                if promoted < STEP and wait == 0:
+                    # Another worker is promoting the rest.
+                    return 0
+            return wait
+
+        wait = self.session.run(work, atomic=False)
+        return None if wait is None else wait / clock.MICROSECONDS
+
+    def hold(self, tag: str, held: Held) -> None:
+        with self._lock:
+            self._held[tag] = held
+
+    def ack(self, tag: str) -> None:
+        """The message is done. An unknown tag, or one settled before, is nothing."""
+        held = self._settle(tag)
+        if held is None:
+            return
+        with self._lock:
+            self._acks.append(held.pair)
+        if self.nudge is not None:
+            self.nudge()
+        else:
+            self.flush()
+
+    def requeue(self, tag: str) -> None:
+        """Give a refused message back for another delivery."""
+        held = self._settle(tag)
+        if held is not None:
+            self.session.run(lambda connection, queries: queries.requeue(connection, [held.pair]))
+            if self.nudge is not None:
+                self.nudge()
+
+    def bury(self, tag: str, reason: str) -> None:
+        """Move a refused message to the dead letters."""
+        held = self._settle(tag)
+        if held is not None:
+            self._bury(held.pair, reason)
+
+    def release(self, tags: Iterable[str]) -> None:
+        """Give back messages that were not started."""
+        pairs = [held.pair for tag in list(tags) if (held := self._settle(tag))]
+        for start in range(0, len(pairs), STEP):
+            step = pairs[start : start + STEP]
+            self.session.run(lambda connection, queries, step=step: queries.release(connection, step))
+
+    def flush(self) -> None:
+        """Write the collected acks."""
+        acks = self._take_acks()
+        if not acks:
+            return
+        try:
+            self.session.run(lambda connection, queries: self._write_acks(connection, queries, acks))
+        except BaseException:
+            self._return_acks(acks)
+            raise
+
+    def close(self) -> None:
+        """End of the process: write the acks, give back the rest; may be called twice."""
+        self.nudge = None
+        self.flush()
+        with self._lock:
+            tags = list(self._held)
+        self.release(tags)
+        self.session.close()
+
+    def _settle(self, tag: str) -> Held | None:
+        with self._lock:
+            held = self._held.pop(tag, None)
+        if held is not None:
+            held.settled()
+        return held
+
+    def _take_acks(self) -> list[Pair]:
+        with self._lock:
+            acks, self._acks = self._acks, []
+        return acks
+
+    def _return_acks(self, acks: list[Pair]) -> None:
+        with self._lock:
+            self._acks[:0] = acks
+
+    def _write_acks(self, connection: Any, queries: Queries, acks: list[Pair]) -> None:
+        for start in range(0, len(acks), STEP // 4):
+            step = acks[start : start + STEP // 4]
+            if queries.ack(connection, step) < len(step):
+                logger.warning("Some acks came too late: the messages had been given to another worker.")
+
+    def _is_fit(self, message: Claimed) -> bool:
+        """Whether to deliver; if not, it goes to the dead letters with the reason."""
+        if message.expires_at is not None and message.expires_at <= clock.now():
+            self._bury((message.id, message.token), "expired before a worker took it", message)
+            return False
+        if message.deliveries > options().max_deliveries:
+            times = message.deliveries - 1
+            self._bury((message.id, message.token), f"delivered {times} times and never finished", message)
+            return False
+        return True
+
+    def _bury(self, pair: Pair, reason: str, message: Claimed | None = None) -> None:
+        self.session.run(
+            lambda connection, queries: queries.bury(connection, [pair], reason, clock.now())
+        )
+        logger.error(
+            "Message %s is a dead letter: %s.", (message and message.task_id) or pair[0], reason
+        )
+        if message is not None and message.task_id:
+            dead_lettered.send_robust(
+                Deliveries, task_id=message.task_id, task_name=message.task_name, reason=reason
+            )
+
+    def _vendor(self) -> str:
+        from django.db import connections
+
+        return connections[self.alias].vendor

@@ -1,0 +1,122 @@
+"""A lock that the server or the kernel releases at the death of its holder, however it dies."""
+
+import os
+from pathlib import Path
+
+from django.db import connections
+
+from celeriac.broker import runtime
+from celeriac.broker.queries.mysql import MysqlQueries
+from celeriac.broker.queries.postgresql import PostgresqlQueries
+from celeriac.broker.session import Session
+
+try:
+    import fcntl
+except ImportError:  # Windows: heartbeats alone tell who lives.
+    fcntl = None  # type: ignore[assignment]
+
+#: The first half of the advisory lock's key: "Cele" in ASCII.
+_SPACE = 0x43656C65
+
+
+class SessionLock:
+    """The lock of one worker; `session` must live as long as the worker does."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._vendor = connections[session.alias].vendor
+        self._directory = runtime.directory(session.alias) if self._vendor == "sqlite" else None
+        self._fd: int | None = None
+
+    def acquire(self, worker: int) -> bool:
+        """Take the lock; False: heartbeats alone must do here."""
+        if self._vendor == "postgresql":
+            return self._is_pinned() and self._try_server(worker)
+        if self._vendor == "mysql":
+            return self._try_server(worker)
+        self._fd = self._try_file(worker)
+        return self._fd is not None
+
+    def is_free(self, worker: int) -> bool:
+        """Whether the holder of that lock is dead. Only to be asked of one that has a lock."""
+        if self._vendor == "sqlite":
+            fd = self._try_file(worker)
+            if fd is None:
+                return False
+            os.close(fd)
+            self._path(worker).unlink(missing_ok=True)
+            return True
+        if not self._try_server(worker):
+            return False
+        self._unlock_server(worker)
+        return True
+
+    def release(self, worker: int) -> None:
+        """Give the lock up; the session's end would do it too."""
+        if self._fd is not None:
+            self._path(worker).unlink(missing_ok=True)
+        self.forget()
+
+    def forget(self) -> None:
+        """Close this process's handle; in a child of a fork the parent's lock stays."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _is_pinned(self) -> bool:
+        """Whether statements reach one server process; behind a transaction pooler they do not."""
+        postgresql = PostgresqlQueries()
+        seen = {
+            self._session.run(lambda connection, _: postgresql.session_id(connection), atomic=False)
+            for _ in range(3)
+        }
+        return len(seen) == 1
+
+    def _try_server(self, worker: int) -> bool:
+        if self._vendor == "postgresql":
+            return self._session.run(
+                lambda connection, _: PostgresqlQueries().try_lock(connection, _SPACE, _key(worker)),
+                atomic=False,
+            )
+        return self._session.run(
+            lambda connection, _: MysqlQueries().try_lock(connection, self._name(worker)), atomic=False
+        )
+
+    def _unlock_server(self, worker: int) -> None:
+        if self._vendor == "postgresql":
+            self._session.run(
+                lambda connection, _: PostgresqlQueries().unlock(connection, _SPACE, _key(worker)),
+                atomic=False,
+            )
+        else:
+            self._session.run(
+                lambda connection, _: MysqlQueries().unlock(connection, self._name(worker)), atomic=False
+            )
+
+    def _name(self, worker: int) -> str:
+        # Named locks belong to the server, not to one of its databases; 64 characters at the most.
+        database = str(connections[self._session.alias].settings_dict["NAME"])
+        return f"celeriac:{database[:32]}:{worker}"
+
+    def _path(self, worker: int) -> Path:
+        assert self._directory is not None
+        return self._directory / f"{worker}.lock"
+
+    def _try_file(self, worker: int) -> int | None:
+        """An open file with its lock; None: somebody else has it, or this host has no such locks."""
+        if fcntl is None or self._directory is None:
+            return None
+        try:
+            fd = os.open(self._path(worker), os.O_RDWR | os.O_CREAT, 0o660)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return None
+        return fd
+
+
+def _key(worker: int) -> int:
+    return worker % 2**31

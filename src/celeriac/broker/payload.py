@@ -1,0 +1,87 @@
+"""A kombu message as text, and the columns that the store reads out of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kombu.exceptions import EncodeError
+from kombu.utils.json import dumps, loads
+
+from celeriac.broker import clock
+from celeriac.broker.queries.base import NewMessage
+from celeriac.conf import options
+from celeriac.models import MessageState
+
+MAX_PRIORITY = 9
+
+
+class MessageTooLarge(EncodeError):
+    """The serialized message is over MAX_MESSAGE_BYTES."""
+
+
+def encode(message: Mapping[str, Any]) -> str:
+    """The message as JSON text. Raises MessageTooLarge."""
+    text = str(dumps(message))
+    check_size(len(text), message.get("headers") or {})
+    return text
+
+
+def check_size(size: int, headers: Mapping[str, Any]) -> None:
+    """Raise MessageTooLarge for a message of so many bytes."""
+    limit = options().max_message_bytes
+    if size > limit:
+        raise MessageTooLarge(
+            f"The message of {headers.get('task') or 'the caller'} has {size:,} bytes, more than {limit:,}. "
+            "Store the data and pass its key, or raise CELERIAC['MAX_MESSAGE_BYTES']."
+        )
+
+
+def decode(text: str) -> dict[str, Any]:
+    """The message behind the text that `encode` made."""
+    message: dict[str, Any] = loads(text)
+    return message
+
+
+def new_message(queue: str, message: Mapping[str, Any], message_ttl: int | None) -> NewMessage:
+    """What the store keeps of a message for `queue`; `message_ttl` is the queue's, in milliseconds."""
+    headers, properties = message.get("headers") or {}, message.get("properties") or {}
+    now = clock.now()
+    available_at = _moment(headers.get("eta")) or now
+    return NewMessage(
+        queue=queue,
+        turn=MAX_PRIORITY - priority(properties),
+        state=MessageState.DELAYED if available_at > now else MessageState.READY,
+        available_at=available_at,
+        expires_at=_expires_at(now, properties.get("expiration"), message_ttl),
+        published_at=now,
+        task_id=_text(headers.get("id")),
+        task_name=_text(headers.get("task")),
+        payload=encode(message),
+    )
+
+
+def priority(properties: Mapping[str, Any]) -> int:
+    """0 to 9, the highest first, as on RabbitMQ."""
+    try:
+        return max(0, min(MAX_PRIORITY, int(properties.get("priority") or 0)))
+    except (TypeError, ValueError):
+        return 0
+
+
+def _moment(eta: object) -> int | None:
+    if not eta:
+        return None
+    try:
+        return clock.parse(str(eta))
+    except ValueError:
+        # Celery's worker refuses such a message by its own rules; it must reach it for that.
+        return None
+
+
+def _expires_at(now: int, expiration: object, message_ttl: int | None) -> int | None:
+    """kombu writes `expiration` as milliseconds in a string; the shorter of the two lives counts."""
+    lives = [int(str(life)) for life in (expiration, message_ttl) if life not in (None, "")]
+    return now + min(lives) * 1000 if lives else None
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)[:255]

@@ -1,0 +1,184 @@
+"""That this process lives: its row, its lock and its heartbeat, on a thread and connection of its own.
+
+A claim names the row; whoever finds the owner of the row dead gives its messages back. Every consumer
+has a presence, also one that is no Celery worker.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Sequence
+
+from celeriac.broker import clock
+from celeriac.broker.failures import BrokerConnectionLost, BrokerRefused
+from celeriac.broker.locks import SessionLock
+from celeriac.broker.queries import workers
+from celeriac.broker.reaper import Reaper
+from celeriac.broker.session import Session
+from celeriac.broker.wakeup import doorbell
+from celeriac.conf import options
+from celeriac.errors import NodeNameTaken
+
+logger = logging.getLogger(__name__)
+
+#: How often the locks of the others are looked at.
+_LOOK_SECONDS = 1.0
+_SWEEP_SECONDS = 15.0
+
+_presences: dict[str, "Presence"] = {}
+_starting = threading.Lock()
+
+
+def worker_id(alias: str) -> int:
+    """The identity under which this process claims; its presence begins with the first question."""
+    return presence_for(alias).worker
+
+
+def presence_for(alias: str, node: str | None = None) -> "Presence":
+    """The presence of this process; begun under `node` when it is not there yet."""
+    with _starting:
+        presence = _presences.get(alias)
+        if presence is None:
+            presence = Presence(alias, node or f"{socket.gethostname()}:{os.getpid()}")
+            presence.begin(is_exclusive=node is not None)
+            _presences[alias] = presence
+        return presence
+
+
+def end_all() -> None:
+    """Say farewell for this process; nothing it held may be held any more."""
+    with _starting:
+        while _presences:
+            _presences.popitem()[1].end()
+
+
+class Presence:
+    """Begun and ended by its owner's thread; in between its own thread keeps it."""
+
+    def __init__(self, alias: str, node: str) -> None:
+        self.alias = alias
+        self.node = node
+        self.worker = 0
+        self._host = socket.gethostname()
+        self._session = Session(alias)
+        self._lock = SessionLock(self._session)
+        self._reaper = Reaper(self._session, self._lock, self._host)
+        self._has_lock = False
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._description: tuple[str, int, Sequence[str]] | None = None
+
+    def begin(self, *, is_exclusive: bool = False) -> None:
+        """Register and start the heartbeat. Raises NodeNameTaken when `is_exclusive` and it is."""
+        if is_exclusive:
+            self._refuse_namesakes()
+        self._register()
+        self._thread = threading.Thread(target=self._keep, name="celeriac-presence", daemon=True)
+        self._thread.start()
+
+    def describe(self, pool: str, concurrency: int, queues: Sequence[str]) -> None:
+        """Write down what the worker runs with."""
+        self._description = (pool, concurrency, queues)
+        self._session.run(
+            lambda connection, _: workers.describe(connection, self.worker, pool, concurrency, queues)
+        )
+
+    def end(self) -> None:
+        """Stop the heartbeat and delete the row; may be called twice."""
+        self._ended.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=5)
+        try:
+            self._session.run(lambda connection, _: workers.forget(connection, self.worker))
+            self._lock.release(self.worker)
+        except (BrokerConnectionLost, BrokerRefused) as error:
+            logger.warning("The others will find out by themselves that this worker ended: %s", error)
+        self._session.close()
+
+    def forget(self) -> None:
+        """In the child of a fork: it is not the worker."""
+        self._lock.forget()
+
+    def _register(self) -> None:
+        self.worker = self._session.run(
+            lambda connection, _: workers.register(
+                connection, self.node, self._host, os.getpid(), clock.now()
+            )
+        )
+        self._has_lock = self._lock.acquire(self.worker)
+        self._beat()
+        if self._description is not None:
+            self.describe(*self._description)
+
+    def _refuse_namesakes(self) -> None:
+        for peer in self._session.run(lambda connection, _: workers.namesakes(connection, self.node)):
+            if self._reaper.is_dead(peer) or self._is_dead_process(peer):
+                self._reaper.lose(peer)
+            else:
+                raise NodeNameTaken(
+                    f"A worker named {self.node} is running already (pid {peer.pid} on {peer.host}). "
+                    f"Give this one another name: -n {self.node.partition('@')[0]}2@%h"
+                )
+
+    def _is_dead_process(self, peer: workers.Peer) -> bool:
+        """For a peer without a lock: whether its process is gone from this host."""
+        if peer.has_lock or peer.host != self._host or os.name == "nt":
+            return False
+        try:
+            os.kill(peer.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return peer.pid == os.getpid()
+
+    def _keep(self) -> None:
+        beaten_at = swept_at = time.monotonic()
+        while not self._ended.wait(_LOOK_SECONDS):
+            try:
+                if time.monotonic() - beaten_at >= options().heartbeat_seconds:
+                    beaten_at = time.monotonic()
+                    self._beat()
+                restored = self._reaper.reap(self.worker)
+                if time.monotonic() - swept_at >= _SWEEP_SECONDS:
+                    swept_at = time.monotonic()
+                    restored += self._reaper.sweep()
+            except (BrokerConnectionLost, BrokerRefused) as error:
+                # The lock went with the connection; the next heartbeat takes it again.
+                logger.warning("Presence: %s", error)
+                self._has_lock = False
+                self._session.close()
+            else:
+                if restored:
+                    self._wake()
+
+    def _beat(self) -> None:
+        if not self._has_lock:
+            self._has_lock = self._lock.acquire(self.worker)
+        alive = self._session.run(
+            lambda connection, _: workers.beat(connection, self.worker, has_lock=self._has_lock)
+        )
+        if not alive and not self._ended.is_set():
+            logger.warning("This worker was held for lost; its messages went to others. It begins anew.")
+            self._lock.release(self.worker)
+            self._register()
+
+    def _wake(self) -> None:
+        if self._session.connection().vendor == "postgresql":
+            self._session.run(lambda connection, queries: queries.notify(connection), atomic=False)
+        else:
+            doorbell.ring(self.alias)
+
+
+def _after_fork_in_child() -> None:
+    global _starting
+    _starting = threading.Lock()
+    for presence in _presences.values():
+        presence.forget()
+    _presences.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

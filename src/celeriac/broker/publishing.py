@@ -1,0 +1,85 @@
+"""The part of a channel that publishes: which queues a message goes to, and in which table it waits."""
+
+from typing import Any
+
+from celeriac.broker.declaring import BROADCAST_SECONDS, TRANSIENT_SECONDS, Declaring, Transient
+from celeriac.broker.failures import BrokerRefused
+from celeriac.broker.queries.routing import Bound
+
+
+class Publishing(Declaring):
+    """Publishes on the caller's connection, in the caller's transaction."""
+
+    supports_fanout = True
+
+    def get_table(self, exchange: str) -> list[Any]:
+        """The bindings of an exchange as kombu's exchange types read them."""
+        return self._table(exchange, self.store.bindings(exchange))
+
+    def typeof(self, exchange: str, default: str = "direct") -> Any:
+        """The type of an exchange, also of one that only another process has declared."""
+        if exchange not in self.state.exchanges and (bound := self.store.bindings(exchange)):
+            return self.exchange_types[bound[0].exchange_type]
+        return super().typeof(exchange, default)
+
+    def _lookup(self, exchange: str, routing_key: str, default: str | None = None) -> list[str]:
+        if not exchange:
+            return [routing_key or default or self.deadletter_queue]
+        # Another process may have bound the queue less than a second ago: a reply that was asked for
+        # must not be lost to an old table.
+        for fresh in (False, True):
+            table = self._table(exchange, self.store.bindings(exchange, fresh=fresh))
+            if queues := self.typeof(exchange).lookup(table, exchange, routing_key, None):
+                return list(queues)
+            if self._type_name(exchange) == "topic":
+                break  # Events that nobody reads come every two seconds from every worker.
+        return [default or self.deadletter_queue] if default or self.deadletter_queue else []
+
+    def _table(self, exchange: str, bound: list[Bound]) -> list[Any]:
+        prepare = self.typeof(exchange).prepare_bind
+        return [prepare(each.queue, exchange, each.routing_key, None) for each in bound]
+
+    def basic_publish(self, message: Any, exchange: str, routing_key: str, **kwargs: Any) -> None:
+        """Publish in the caller's transaction; a task that no queue would get is an error."""
+        self._inplace_augment_message(message, exchange, routing_key)
+        if exchange and self.typeof(exchange).type == "fanout":
+            self._put_fanout(exchange, message, routing_key)
+            return
+        queues = self._lookup(exchange, routing_key)
+        if not queues and "task" in (message.get("headers") or {}):
+            raise BrokerRefused(
+                f"No queue is bound to exchange {exchange!r} with routing key {routing_key!r}: "
+                "the task would be lost. Declare the queue in CELERY_TASK_QUEUES."
+            )
+        for queue in queues:
+            self._put(queue, message)
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        transient = self._transient(queue, message)
+        if transient is None:
+            self.store.publish(queue, message)
+        else:
+            self.store.broadcast([queue], message, transient.message_seconds)
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str, **kwargs: Any) -> None:
+        bound = self.store.bindings(exchange, fresh=True)
+        transient = [each.queue for each in bound if each.is_transient]
+        if transient:
+            self.store.broadcast(transient, message, BROADCAST_SECONDS)
+        for each in bound:
+            if not each.is_transient:
+                self.store.publish(each.queue, message)
+
+    def _transient(self, queue: str, message: Any) -> Transient | None:
+        if queue in self.connection.transient:
+            return self.connection.transient[queue]  # type: ignore[no-any-return]  # kombu is untyped
+        exchange = message["properties"]["delivery_info"].get("exchange")
+        if exchange and any(each.is_transient for each in self.store.bindings(exchange) if each.queue == queue):
+            return Transient(TRANSIENT_SECONDS, BROADCAST_SECONDS)
+        return None
+
+    def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str]:
+        """Text goes into the text column as it is; only bytes need base64."""
+        if isinstance(body, str):
+            return body, "utf-8"
+        return super().encode_body(body, "base64")  # type: ignore[no-any-return]  # kombu is untyped

@@ -1,0 +1,240 @@
+"""The reference meaning of every statement of the broker, as SQLite and PostgreSQL read it.
+
+Parameters are always bound. Every statement says which index it needs; every one that touches many
+rows works in bounded steps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+#: Rows that one statement changes at most.
+STEP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to publish; times in microseconds."""
+
+    queue: str
+    turn: int
+    state: int
+    available_at: int
+    expires_at: int | None
+    published_at: int
+    task_id: str | None
+    task_name: str | None
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message that belongs to the claimer until it is acknowledged or given back."""
+
+    id: int
+    queue: str
+    turn: int
+    payload: str
+    deliveries: int
+    expires_at: int | None
+    task_id: str | None
+    task_name: str | None
+    token: int
+
+
+CLAIMED_COLUMNS = "id, queue, turn, payload, deliveries, expires_at, task_id, task_name, claim_token"
+
+
+class Queries:
+    """Statements on an open connection; whoever calls decides about the transaction."""
+
+    #: The time of the database, in microseconds.
+    now = "%s"
+
+    def tune(self, connection: Connection) -> None:
+        """Set what a connection of the broker needs beyond the project's own settings."""
+
+    def check_version(self, connection: Connection) -> str | None:
+        """Why this server cannot carry the broker, or None."""
+        return None
+
+    # Transactions: on the broker's own connections, which Django's `atomic` does not know.
+
+    def begin(self, connection: Connection) -> None:
+        execute(connection, "BEGIN")
+
+    def commit(self, connection: Connection) -> None:
+        execute(connection, "COMMIT")
+
+    def rollback(self, connection: Connection) -> None:
+        execute(connection, "ROLLBACK")
+
+    # Messages
+
+    def publish(self, connection: Connection, message: NewMessage) -> None:
+        execute(
+            connection,
+            "INSERT INTO celeriac_message (queue, turn, state, available_at, expires_at, published_at,"
+            " task_id, task_name, payload, deliveries) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0)",
+            (
+                message.queue,
+                message.turn,
+                message.state,
+                message.available_at,
+                message.expires_at,
+                message.published_at,
+                message.task_id,
+                message.task_name,
+                message.payload,
+            ),
+        )
+
+    def has_ready(self, connection: Connection, queues: Sequence[str]) -> bool:
+        """Whether a claim would find something; takes no lock. Index: celeriac_message_next."""
+        return bool(
+            fetch(
+                connection,
+                f"SELECT 1 FROM celeriac_message WHERE queue IN ({marks(queues)}) AND state = 1 LIMIT 1",
+                queues,
+            )
+        )
+
+    def claim(
+        self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int
+    ) -> list[Claimed]:
+        """Make up to `limit` messages the worker's own, soonest first; a lost worker gets none."""
+        raise NotImplementedError
+
+    def next_due(self, connection: Connection, queues: Sequence[str], now: int) -> int | None:
+        """Microseconds until the next delayed message is due, 0 when one is; None: there is none."""
+        rows = fetch(
+            connection,
+            f"SELECT MIN(available_at) - {self.now} FROM celeriac_message WHERE state = 0",
+            self._now(now),
+        )
+        return None if rows[0][0] is None else max(0, int(rows[0][0]))
+
+    def promote(self, connection: Connection, now: int) -> int:
+        """Make due messages ready, at most STEP. Index: celeriac_message_due."""
+        return execute(
+            connection,
+            "UPDATE celeriac_message SET state = 1 WHERE id IN (SELECT id FROM celeriac_message"
+            f" WHERE state = 0 AND available_at <= {self.now} ORDER BY available_at LIMIT {STEP}"
+            f"{self._skip_locked}) AND state = 0",
+            self._now(now),
+        )
+
+    #: Appended to a sub-select where the database locks rows instead of the whole file.
+    _skip_locked = ""
+
+    def ack(self, connection: Connection, held: Sequence[tuple[int, int]]) -> int:
+        """Delete messages by (id, token); one whose token is no longer the last stays."""
+        return execute(connection, f"DELETE FROM celeriac_message WHERE {self.fence(held)}", fenced(held))
+
+    def release(self, connection: Connection, held: Sequence[tuple[int, int]]) -> int:
+        """Give back messages that were not started; the delivery does not count."""
+        return execute(
+            connection,
+            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL,"
+            f" deliveries = deliveries - 1 WHERE {self.fence(held)}",
+            fenced(held),
+        )
+
+    def requeue(self, connection: Connection, held: Sequence[tuple[int, int]]) -> int:
+        """Give back messages that were refused or cut short; the delivery counts."""
+        return execute(
+            connection,
+            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL"
+            f" WHERE {self.fence(held)}",
+            fenced(held),
+        )
+
+    def bury(self, connection: Connection, held: Sequence[tuple[int, int]], reason: str, now: int) -> int:
+        """Move messages to the dead letters."""
+        execute(
+            connection,
+            "INSERT INTO celeriac_deadletter (queue, task_id, task_name, payload, deliveries, reason, died_at)"
+            " SELECT queue, task_id, task_name, payload, deliveries, %s, %s FROM celeriac_message"
+            f" WHERE {self.fence(held)}",
+            (reason, now, *fenced(held)),
+        )
+        return self.ack(connection, held)
+
+    def fence(self, held: Sequence[tuple[int, int]]) -> str:
+        """The condition that finds messages by id, and only under the token of their claim."""
+        ids = marks(held)
+        pairs = ", ".join(["(%s, %s)"] * len(held))
+        # The ids alone drive the primary key; the pairs are the fence.
+        return f"id IN ({ids}) AND (id, claim_token) IN (VALUES {pairs})"
+
+    def size(self, connection: Connection, queue: str, limit: int) -> int:
+        """Messages that wait in the queue, counted up to `limit`."""
+        rows = fetch(
+            connection,
+            "SELECT COUNT(*) FROM (SELECT 1 FROM celeriac_message"
+            f" WHERE queue = %s AND state IN (0, 1) LIMIT {int(limit)}) AS waiting",
+            (queue,),
+        )
+        return int(rows[0][0])
+
+    def purge(self, connection: Connection, queue: str) -> int:
+        """Delete waiting messages of the queue, at most STEP; claimed ones stay."""
+        return execute(
+            connection,
+            "DELETE FROM celeriac_message WHERE id IN (SELECT id FROM celeriac_message"
+            f" WHERE queue = %s AND state IN (0, 1) LIMIT {STEP})",
+            (queue,),
+        )
+
+    # The messages of a dead worker
+
+    def restore(self, connection: Connection, worker: int) -> int:
+        """Make ready again what a lost worker held. Index: celeriac_message_claimed."""
+        return execute(
+            connection,
+            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL WHERE claimed_by = %s",
+            (worker,),
+        )
+
+    def restore_orphans(self, connection: Connection) -> int:
+        """Make ready again what is held by a worker that is lost or has no row any more."""
+        return execute(
+            connection,
+            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL"
+            " WHERE claimed_by IS NOT NULL AND claimed_by NOT IN"
+            " (SELECT id FROM celeriac_worker WHERE NOT is_lost)",
+        )
+
+    def _now(self, now: int) -> tuple[int, ...]:
+        """The parameter of `now`, where the database's own clock is not asked."""
+        return (now,) if self.now == "%s" else ()
+
+
+def execute(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> int:
+    """Run a statement; the number of rows it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        return int(cursor.rowcount)
+
+
+def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run a query; all its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        return list(cursor.fetchall())
+
+
+def marks(values: Sequence[object]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
+def fenced(held: Sequence[tuple[int, int]]) -> list[int]:
+    """The parameters of `fence`."""
+    return [message for message, _ in held] + [value for pair in held for value in pair]
+
+
+def in_order(rows: Sequence[tuple[Any, ...]]) -> list[Claimed]:
+    """Rows of CLAIMED_COLUMNS, soonest first: RETURNING promises no order."""
+    return sorted((Claimed(*row) for row in rows), key=lambda claimed: (claimed.turn, claimed.id))

@@ -1,0 +1,67 @@
+"""PostgreSQL: SKIP LOCKED claims, the server's clock, LISTEN/NOTIFY, advisory locks."""
+
+from collections.abc import Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from celeriac.broker.queries import base
+
+_OLDEST = 130000
+#: One constant channel: its name is never built from data, and nobody listens in vain.
+CHANNEL = "celeriac"
+
+
+class PostgresqlQueries(base.Queries):
+    """What differs on PostgreSQL."""
+
+    # clock_timestamp, not now(): the latter stands still within a transaction.
+    now = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
+    _skip_locked = " FOR UPDATE SKIP LOCKED"
+
+    def check_version(self, connection: Connection) -> str | None:
+        version = base.fetch(connection, "SELECT current_setting('server_version_num')::int")[0][0]
+        if version >= _OLDEST:
+            return None
+        return f"PostgreSQL {version // 10000} is too old: Celeriac needs 13 or newer."
+
+    def claim(
+        self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int
+    ) -> list[base.Claimed]:
+        # LATERAL: each queue is read in the order of the index and only as far as the limit.
+        # MATERIALIZED: the locking part must run once, whatever the planner thinks of the join.
+        columns = ", ".join(f"message.{column}" for column in base.CLAIMED_COLUMNS.split(", "))
+        rows = base.fetch(
+            connection,
+            "WITH soonest AS MATERIALIZED (SELECT candidate.id"
+            " FROM unnest(%s::varchar[]) AS wanted(queue) CROSS JOIN LATERAL"
+            " (SELECT id, turn FROM celeriac_message WHERE queue = wanted.queue AND state = 1"
+            " ORDER BY turn, id LIMIT %s FOR UPDATE SKIP LOCKED) AS candidate"
+            " ORDER BY candidate.turn, candidate.id LIMIT %s)"
+            " UPDATE celeriac_message AS message SET state = 2, claimed_by = %s, claim_token = %s,"
+            " deliveries = deliveries + 1 FROM soonest WHERE message.id = soonest.id"
+            " AND EXISTS (SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost)"
+            f" RETURNING {columns}",
+            (list(queues), limit, limit, worker, token, worker),
+        )
+        return base.in_order(rows)
+
+    def fence(self, held: Sequence[tuple[int, int]]) -> str:
+        pairs = ", ".join(["(%s::bigint, %s::bigint)"] * len(held))
+        return f"id IN ({base.marks(held)}) AND (id, claim_token) IN (VALUES {pairs})"
+
+    def listen(self, connection: Connection) -> None:
+        base.execute(connection, f"LISTEN {CHANNEL}")
+
+    def notify(self, connection: Connection) -> None:
+        base.execute(connection, f"NOTIFY {CHANNEL}")
+
+    def try_lock(self, connection: Connection, space: int, key: int) -> bool:
+        """Take the session's advisory lock, if nobody has it."""
+        return bool(base.fetch(connection, "SELECT pg_try_advisory_lock(%s, %s)", (space, key))[0][0])
+
+    def unlock(self, connection: Connection, space: int, key: int) -> None:
+        base.fetch(connection, "SELECT pg_advisory_unlock(%s, %s)", (space, key))
+
+    def session_id(self, connection: Connection) -> int:
+        """The server process behind the connection; a transaction pooler changes it under us."""
+        return int(base.fetch(connection, "SELECT pg_backend_pid()")[0][0])

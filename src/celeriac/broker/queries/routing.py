@@ -1,0 +1,159 @@
+"""Statements for queues, their bindings to exchanges, and the messages of transient queues."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from celeriac.broker.queries.base import STEP, execute, fetch, marks
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A queue bound to an exchange."""
+
+    exchange: str
+    exchange_type: str
+    routing_key: str
+    queue: str
+    is_transient: bool
+    expires_at: int | None
+
+
+def declare_queue(connection: Connection, name: str, message_ttl: int | None) -> None:
+    """Remember the queue; one that is known already gets the new time to live."""
+    known = fetch(connection, "SELECT message_ttl FROM celeriac_queue WHERE name = %s", (name,))
+    if not known:
+        execute(
+            connection,
+            f"INSERT INTO celeriac_queue (name, message_ttl) VALUES (%s, %s) {_or_keep(connection, 'name')}",
+            (name, message_ttl),
+        )
+    elif known[0][0] != message_ttl:
+        execute(
+            connection, "UPDATE celeriac_queue SET message_ttl = %s WHERE name = %s", (message_ttl, name)
+        )
+
+
+def queue(connection: Connection, name: str) -> tuple[int | None] | None:
+    """(message_ttl,) of a known queue."""
+    rows = fetch(connection, "SELECT message_ttl FROM celeriac_queue WHERE name = %s", (name,))
+    return (rows[0][0],) if rows else None
+
+
+def forget_queue(connection: Connection, name: str) -> None:
+    """Delete the queue and its bindings; its messages are purged by their own statements."""
+    execute(connection, "DELETE FROM celeriac_binding WHERE queue = %s", (name,))
+    execute(connection, "DELETE FROM celeriac_broadcast WHERE queue = %s", (name,))
+    execute(connection, "DELETE FROM celeriac_queue WHERE name = %s", (name,))
+
+
+def bind(connection: Connection, bound: Bound) -> None:
+    """Store the binding, or move its expiry on."""
+    execute(
+        connection,
+        "INSERT INTO celeriac_binding (exchange, exchange_type, routing_key, queue, is_transient, expires_at)"
+        f" VALUES (%s, %s, %s, %s, %s, %s) {_or_renew(connection)}",
+        (
+            bound.exchange,
+            bound.exchange_type,
+            bound.routing_key,
+            bound.queue,
+            bound.is_transient,
+            bound.expires_at,
+        ),
+    )
+
+
+def unbind(connection: Connection, exchange: str, routing_key: str, queue: str) -> None:
+    execute(
+        connection,
+        "DELETE FROM celeriac_binding WHERE exchange = %s AND routing_key = %s AND queue = %s",
+        (exchange, routing_key, queue),
+    )
+
+
+def bindings(connection: Connection, exchange: str, now: int) -> list[Bound]:
+    """The live bindings of an exchange. Index: celeriac_binding_unique."""
+    rows = fetch(
+        connection,
+        "SELECT exchange, exchange_type, routing_key, queue, is_transient, expires_at FROM celeriac_binding"
+        " WHERE exchange = %s AND (expires_at IS NULL OR expires_at > %s)",
+        (exchange, now),
+    )
+    return [Bound(*row[:4], bool(row[4]), row[5]) for row in rows]
+
+
+def is_bound(connection: Connection, name: str) -> bool:
+    """Whether any binding names the queue."""
+    return bool(fetch(connection, "SELECT 1 FROM celeriac_binding WHERE queue = %s LIMIT 1", (name,)))
+
+
+def broadcast(connection: Connection, queues: Sequence[str], payload: str, expires_at: int) -> None:
+    """Put a copy into each transient queue, in one statement."""
+    rows = ", ".join(["(%s, %s, %s)"] * len(queues))
+    parameters = [value for queue in queues for value in (queue, payload, expires_at)]
+    execute(
+        connection, f"INSERT INTO celeriac_broadcast (queue, payload, expires_at) VALUES {rows}", parameters
+    )
+
+
+def collect(
+    connection: Connection, queues: Sequence[str], limit: int, now: int
+) -> list[tuple[int, str, str]]:
+    """Take messages out of transient queues: (id, queue, payload), oldest first."""
+    rows = fetch(
+        connection,
+        "SELECT id, queue, payload, expires_at FROM celeriac_broadcast"
+        f" WHERE queue IN ({marks(queues)}) ORDER BY id LIMIT {int(limit)}",
+        queues,
+    )
+    if rows:
+        ids = [row[0] for row in rows]
+        execute(connection, f"DELETE FROM celeriac_broadcast WHERE id IN ({marks(ids)})", ids)
+    return [(row[0], row[1], row[2]) for row in rows if row[3] > now]
+
+
+def waiting(connection: Connection, queues: Sequence[str]) -> bool:
+    """Whether a collect would find something; takes no lock."""
+    return bool(
+        fetch(
+            connection,
+            f"SELECT 1 FROM celeriac_broadcast WHERE queue IN ({marks(queues)}) LIMIT 1",
+            queues,
+        )
+    )
+
+
+def count(connection: Connection, queue: str) -> int:
+    rows = fetch(connection, "SELECT COUNT(*) FROM celeriac_broadcast WHERE queue = %s", (queue,))
+    return int(rows[0][0])
+
+
+def drop(connection: Connection, queue: str) -> int:
+    """Delete the messages of a transient queue."""
+    return execute(connection, "DELETE FROM celeriac_broadcast WHERE queue = %s", (queue,))
+
+
+def sweep(connection: Connection, now: int) -> None:
+    """Delete what nobody has read in time: transient bindings and their messages."""
+    execute(connection, "DELETE FROM celeriac_binding WHERE expires_at IS NOT NULL AND expires_at <= %s", (now,))
+    # Two statements: MariaDB knows no LIMIT in a sub-select of DELETE.
+    rows = fetch(
+        connection, f"SELECT id FROM celeriac_broadcast WHERE expires_at <= %s LIMIT {STEP}", (now,)
+    )
+    if rows:
+        ids = [row[0] for row in rows]
+        execute(connection, f"DELETE FROM celeriac_broadcast WHERE id IN ({marks(ids)})", ids)
+
+
+def _or_keep(connection: Connection, column: str) -> str:
+    if connection.vendor == "mysql":
+        return f"ON DUPLICATE KEY UPDATE {column} = {column}"
+    return "ON CONFLICT DO NOTHING"
+
+
+def _or_renew(connection: Connection) -> str:
+    if connection.vendor == "mysql":
+        return "ON DUPLICATE KEY UPDATE expires_at = VALUES(expires_at)"
+    return "ON CONFLICT (exchange, routing_key, queue) DO UPDATE SET expires_at = excluded.expires_at"

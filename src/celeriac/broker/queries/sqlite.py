@@ -1,0 +1,64 @@
+"""SQLite: one writer at a time, so a claim is one statement, and the clock is this host's."""
+
+from collections.abc import Sequence
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from celeriac.broker.queries import base
+
+#: UPDATE … RETURNING.
+_OLDEST = (3, 35)
+
+
+class SqliteQueries(base.Queries):
+    """What differs on SQLite."""
+
+    def tune(self, connection: Connection) -> None:
+        # NORMAL: in WAL mode a crash of the process or of the system corrupts nothing; only a power
+        # cut may take back the last transactions of the consumer, which then run again.
+        base.execute(connection, "PRAGMA synchronous = NORMAL")
+        base.execute(connection, "PRAGMA busy_timeout = 10000")
+
+    def check_version(self, connection: Connection) -> str | None:
+        with connection.cursor():
+            version = connection.Database.sqlite_version_info
+        if version >= _OLDEST:
+            return None
+        return f"SQLite {'.'.join(map(str, version))} is too old: Celeriac needs 3.35 or newer."
+
+    def begin(self, connection: Connection) -> None:
+        # A deferred transaction that reads before it writes fails at once when another one has
+        # written in between, whatever the busy timeout.
+        base.execute(connection, "BEGIN IMMEDIATE")
+
+    def claim(
+        self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int
+    ) -> list[base.Claimed]:
+        if not self.has_ready(connection, queues):
+            return []  # Without this look every idle poll would take the write lock of the file.
+        soonest = (
+            "SELECT * FROM (SELECT id, turn FROM celeriac_message WHERE queue = %s AND state = 1"
+            " ORDER BY turn, id LIMIT %s)"
+        )
+        candidates = " UNION ALL ".join([soonest] * len(queues))
+        rows = base.fetch(
+            connection,
+            "UPDATE celeriac_message SET state = 2, claimed_by = %s, claim_token = %s,"
+            " deliveries = deliveries + 1 WHERE id IN"
+            f" (SELECT id FROM ({candidates}) ORDER BY turn, id LIMIT %s)"
+            " AND EXISTS (SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost)"
+            f" RETURNING {base.CLAIMED_COLUMNS}",
+            (worker, token, *(value for queue in queues for value in (queue, limit)), limit, worker),
+        )
+        return base.in_order(rows)
+
+    def use_wal(self, connection: Connection) -> bool:
+        """Switch the file to WAL, in which readers and the one writer do not wait for each other.
+
+        True when it was not in WAL before. The mode stays with the file.
+        """
+        before = base.fetch(connection, "PRAGMA journal_mode")[0][0]
+        if before.lower() in {"wal", "memory"}:
+            return False
+        base.fetch(connection, "PRAGMA journal_mode = WAL")
+        return True

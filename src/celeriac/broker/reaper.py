@@ -1,0 +1,80 @@
+"""Finding the dead: by their lock within a second, by their silence on this process's own clock."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from celeriac.broker import clock
+from celeriac.broker.locks import SessionLock
+from celeriac.broker.queries import routing, workers
+from celeriac.broker.queries.workers import Peer
+from celeriac.broker.session import Session
+from celeriac.conf import options
+
+logger = logging.getLogger(__name__)
+
+#: How long the row of a lost worker stays, for people to see.
+_REMEMBER_SECONDS = 24 * 3600
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A heartbeat, and when it was first seen on the monotonic clock."""
+
+    heartbeat: int
+    at: float
+
+
+class Reaper:
+    """Belongs to the presence of one process and runs in its thread."""
+
+    def __init__(self, session: Session, lock: SessionLock, host: str) -> None:
+        self._session = session
+        self._lock = lock
+        self._host = host
+        self._seen: dict[int, _Seen] = {}
+
+    def reap(self, me: int) -> int:
+        """Give back the messages of every worker found dead; how many messages those were."""
+        peers = self._session.run(lambda connection, _: workers.peers(connection, me), atomic=False)
+        self._seen = {peer.id: self._look(peer) for peer in peers}
+        return sum(self.lose(peer) for peer in peers if self.is_dead(peer))
+
+    def is_dead(self, peer: Peer) -> bool:
+        """Whether the peer's lock is free, or its heart has not beaten for LOST_AFTER_SECONDS."""
+        # The lock of a SQLite worker is a file of its host.
+        if peer.has_lock and peer.host == self._host and self._lock.is_free(peer.id):
+            return True
+        seen = self._seen.get(peer.id)
+        return seen is not None and time.monotonic() - seen.at > options().lost_after_seconds
+
+    def lose(self, peer: Peer) -> int:
+        """Mark the worker lost and make its messages ready; 0 when another process was quicker."""
+        restored = self._session.run(
+            lambda connection, queries: (
+                queries.restore(connection, peer.id) if workers.lose(connection, peer.id) else -1
+            )
+        )
+        if restored >= 0:
+            logger.warning(
+                "Worker %s (pid %s on %s) is lost; %s messages go to the others.",
+                peer.node,
+                peer.pid,
+                peer.host,
+                restored,
+            )
+        return max(0, restored)
+
+    def sweep(self) -> int:
+        """Restore what no live worker holds, and forget what has expired."""
+        now = clock.now()
+        self._session.run(lambda connection, _: routing.sweep(connection, now))
+        before = now - clock.seconds(_REMEMBER_SECONDS)
+        self._session.run(lambda connection, _: workers.forget_lost(connection, before))
+        return self._session.run(lambda connection, queries: queries.restore_orphans(connection))
+
+    def _look(self, peer: Peer) -> _Seen:
+        seen = self._seen.get(peer.id)
+        if seen is None or seen.heartbeat != peer.heartbeat:
+            return _Seen(peer.heartbeat, time.monotonic())
+        return seen

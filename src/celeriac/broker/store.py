@@ -1,0 +1,137 @@
+"""The messages of one database alias: publish and route on the caller's connection.
+
+The verbs of the consuming side are in `deliveries`; both speak the same tables through `queries`.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+from django.db import connections
+
+from celeriac.broker import caller, clock, payload
+from celeriac.broker.queries import routing
+from celeriac.broker.queries.base import STEP, Queries
+from celeriac.broker.queries.routing import Bound
+from celeriac.broker.wakeup import bells
+from celeriac.errors import UnknownDatabase
+
+#: How long a routing table may be out of date, except for remote control, which asks every time.
+_ROUTES_LAST_SECONDS = 1.0
+
+
+@lru_cache
+def store_for(alias: str) -> "Store":
+    """The store of a database alias; raises UnknownDatabase."""
+    if alias not in connections:
+        known = ", ".join(sorted(connections))
+        raise UnknownDatabase(
+            f"CELERY_BROKER_URL names the database {alias!r}, but DATABASES has only: {known}."
+        )
+    return Store(alias)
+
+
+class Store:
+    """One per process and alias; safe in every thread."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self._declared: dict[str, int | None] = {}
+        self._routes: dict[str, tuple[int, list[Bound]]] = {}
+        self._wake = partial(bells.ring, alias)
+
+    def publish(self, queue: str, message: Mapping[str, Any]) -> None:
+        """Add a message; it exists if and only if the caller's transaction commits."""
+        new = payload.new_message(queue, message, self._declared.get(queue))
+        caller.run(self.alias, lambda connection, queries: queries.publish(connection, new))
+        self.wake_consumers()
+
+    def broadcast(self, queues: list[str], message: Mapping[str, Any], lifetime: float) -> None:
+        """Add a copy to each transient queue; it is gone after `lifetime` seconds."""
+        text, expires_at = payload.encode(message), clock.now() + clock.seconds(lifetime)
+        caller.run(
+            self.alias,
+            lambda connection, _: routing.broadcast(connection, queues, text, expires_at),
+        )
+        self.wake_consumers()
+
+    def wake_consumers(self) -> None:
+        """Ring once the caller's transaction has committed."""
+        caller.after_commit(self.alias, self._wake)
+
+    def declare_queue(self, queue: str, message_ttl: int | None) -> None:
+        """Make the queue known; `message_ttl` in milliseconds."""
+        if self._declared.get(queue, -1) == message_ttl:
+            return
+        self._declared[queue] = message_ttl
+        self._when_committed(lambda connection, _: routing.declare_queue(connection, queue, message_ttl))
+
+    def has_queue(self, queue: str) -> bool:
+        """Whether anybody declared the queue and nobody deleted it."""
+        found = caller.run(self.alias, lambda connection, _: routing.queue(connection, queue))
+        if found is not None:
+            return True
+        return caller.run(self.alias, lambda connection, _: routing.is_bound(connection, queue))
+
+    def delete_queue(self, queue: str) -> None:
+        """Delete the queue with its bindings and waiting messages, for every process."""
+        self._declared.pop(queue, None)
+        self._routes.clear()
+        self.purge(queue)
+        caller.run(self.alias, lambda connection, _: routing.forget_queue(connection, queue))
+
+    def purge(self, queue: str) -> int:
+        """Delete the waiting messages, in bounded steps; how many there were."""
+        total = caller.run(self.alias, lambda connection, _: routing.drop(connection, queue))
+
+        def step(connection: Any, queries: Queries) -> int:
+            return queries.purge(connection, queue)
+
+        while deleted := caller.run(self.alias, step):
+            total += deleted
+            if deleted < STEP:
+                break
+        return total
+
+    def size(self, queue: str, limit: int) -> int:
+        """How many messages wait, counted up to `limit`."""
+        return caller.run(
+            self.alias,
+            lambda connection, queries: (
+                queries.size(connection, queue, limit) + routing.count(connection, queue)
+            ),
+        )
+
+    def bind(self, bound: Bound) -> None:
+        """Bind a queue to an exchange; a transient binding ends unless it is bound again in time."""
+        self._routes.pop(bound.exchange, None)
+        self._when_committed(lambda connection, _: routing.bind(connection, bound))
+
+    def unbind(self, exchange: str, routing_key: str, queue: str) -> None:
+        self._routes.pop(exchange, None)
+        caller.run(
+            self.alias, lambda connection, _: routing.unbind(connection, exchange, routing_key, queue)
+        )
+
+    def bindings(self, exchange: str, *, fresh: bool = False) -> list[Bound]:
+        """The queues bound to an exchange, at most a second old unless `fresh`."""
+        now = clock.now()
+        read_at, bound = self._routes.get(exchange, (0, []))
+        if fresh or now - read_at > clock.seconds(_ROUTES_LAST_SECONDS):
+            bound = caller.run(
+                self.alias, lambda connection, _: routing.bindings(connection, exchange, now)
+            )
+            self._routes[exchange] = (now, bound)
+        return bound
+
+    def _when_committed(self, work: Any) -> None:
+        """Declare outside of the caller's transaction.
+
+        A row inserted by a transaction that stays open would make every other process that declares
+        the same queue wait for it.
+        """
+        if connections[self.alias].in_atomic_block:
+            action = partial(caller.run, self.alias, work)
+            caller.transaction.on_commit(action, using=self.alias)
+        else:
+            caller.run(self.alias, work)

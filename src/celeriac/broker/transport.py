@@ -1,0 +1,137 @@
+"""The kombu transport behind `django://` and `django://ALIAS`."""
+
+import socket
+import time
+from typing import Any
+
+from amqp.exceptions import ChannelError
+from django.db import DatabaseError, connections
+from kombu.transport import virtual
+
+from celeriac.broker.address import SCHEME, alias_in
+from celeriac.broker.channel import Channel
+from celeriac.broker.deliveries import deliveries_for
+from celeriac.broker.failures import BrokerConnectionLost, BrokerRefused
+from celeriac.broker.hub import HubLink
+from celeriac.broker.store import store_for
+
+#: Without an event loop: first look again after this, then ever later, up to the longest.
+_SHORTEST_PAUSE = 0.002
+_LONGEST_PAUSE = 0.1
+_RENEW_SECONDS = 3.0
+
+
+class Transport(virtual.Transport):
+    """One per kombu connection; the tables are shared by all."""
+
+    Channel = Channel
+    driver_type = "django"
+    driver_name = "celeriac"
+    can_parse_url = True
+    default_port = None
+    polling_interval = None
+
+    connection_errors = (BrokerConnectionLost,)
+    recoverable_connection_errors = (BrokerConnectionLost,)
+    channel_errors = (BrokerRefused, ChannelError)
+    recoverable_channel_errors = ()
+
+    implements = virtual.Transport.implements.extend(
+        asynchronous=True,
+        exchange_type=frozenset(["direct", "topic", "fanout"]),
+        heartbeats=False,
+    )
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)
+        self.alias = alias_in(str(client.hostname or SCHEME)) or "default"
+        self.store = store_for(self.alias)
+        self.deliveries = deliveries_for(self.alias)
+        #: The vanishing queues that this connection declared.
+        self.transient: dict[str, Any] = {}
+        self._hub_link: HubLink | None = None
+
+    def driver_version(self) -> str:
+        from celeriac import __version__
+
+        return __version__
+
+    def establish_connection(self) -> Any:
+        """Reach the database, then open the first channel. Raises BrokerConnectionLost."""
+        connection = connections[self.alias]
+        try:
+            connection.ensure_connection()
+        except DatabaseError as error:
+            raise BrokerConnectionLost(
+                f"The broker's database {self.alias!r} cannot be reached: {error}".strip()
+            ) from error
+        return super().establish_connection()
+
+    def verify_connection(self, connection: Any) -> bool:
+        return True
+
+    def close_connection(self, connection: Any) -> None:
+        """Leave the loop, then close the channels; what no task began with is given back."""
+        if self._hub_link is not None:
+            self._hub_link.close()
+            self._hub_link = None
+        super().close_connection(connection)
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Deliver from the worker's loop from now on; a second registration replaces the first."""
+        if self._hub_link is not None:
+            self._hub_link.close()
+        self._hub_link = HubLink(self, loop)
+        self._hub_link.open()
+
+    def on_consume(self) -> None:
+        """A channel consumes from one more queue: it may have messages already."""
+        if self._hub_link is not None:
+            self._hub_link.nudge()
+
+    def poll(self) -> float | None:
+        """Write the acks, deliver what may be delivered; seconds until the next message is due."""
+        self.deliveries.flush()
+        due_in = self._promote()
+        again = True
+        while again:
+            # As long as something comes and there is room: the loop would only come back here.
+            again = any([channel.poll() for channel in list(self.channels)])
+        return due_in
+
+    def renew_bindings(self) -> None:
+        """Keep the transient queues of this connection alive."""
+        for channel in list(self.channels):
+            channel.renew_bindings()
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        """Deliver at least one message, or raise socket.timeout after `timeout` seconds."""
+        started = renewed = time.monotonic()
+        pause = _SHORTEST_PAUSE
+        while True:
+            self._promote()
+            if any([channel.poll() for channel in list(self.channels)]):
+                return
+            now = time.monotonic()
+            if timeout is not None and now - started >= timeout:
+                raise socket.timeout
+            if now - renewed >= _RENEW_SECONDS:
+                renewed = now
+                self.renew_bindings()
+            left = pause if timeout is None else min(pause, started + timeout - now)
+            time.sleep(max(0.0, left))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:  # noqa: FBT001, FBT002 - kombu's signature
+        """The URL holds an alias and nothing secret."""
+        return f"django://{'' if self.alias == 'default' else self.alias}"
+
+    def _promote(self) -> float | None:
+        lasting = [
+            queue
+            for channel in self.channels
+            for queue in channel._active_queues
+            if queue not in self.transient
+        ]
+        return self.deliveries.promote_due(lasting) if lasting else None
+

@@ -1,0 +1,85 @@
+"""Celeriac's own settings: `CELERIAC = {…}`, each with its default, unit and meaning."""
+
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from celeriac.errors import WrongSetting
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The values of `CELERIAC`; a field `max_deliveries` is the key `MAX_DELIVERIES`."""
+
+    #: Dotted path `module:attribute` of the project's own Celery app; None: found or made.
+    app: str | None = None
+    #: Whether `tasks.py` is looked for in every directory of the project, or in installed apps only.
+    discover: bool = True
+    #: Directories (glob patterns relative to the project) that discovery leaves out.
+    discover_exclude: tuple[str, ...] = ()
+    #: Bytes of a serialized message above which `delay()` refuses it.
+    max_message_bytes: int = 1024 * 1024
+    #: Deliveries after which a message that never ends becomes a dead letter.
+    max_deliveries: int = 5
+    #: Seconds between two looks at the queues when nothing wakes the worker.
+    poll_seconds: float = 1.0
+    #: Seconds between two heartbeats of a worker.
+    heartbeat_seconds: float = 5.0
+    #: Seconds without a heartbeat after which a worker without a session lock is lost.
+    lost_after_seconds: float = 30.0
+    #: Directory of the doorbells and locks of this host; None: beside the SQLite file or the user's run directory.
+    runtime_directory: str | None = None
+
+
+@lru_cache(maxsize=1)
+def options() -> Options:
+    """The settings in force; raises WrongSetting for an unknown key or a value of the wrong type."""
+    given = getattr(settings, "CELERIAC", {})
+    if not isinstance(given, dict):
+        raise WrongSetting(f"CELERIAC must be a dict, not {type(given).__name__}.")
+    known = {field.name.upper(): field for field in fields(Options)}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in known:
+            raise WrongSetting(_unknown_key(key, list(known)))
+        values[known[key].name] = _checked(key, value, getattr(Options(), known[key].name))
+    return Options(**values)
+
+
+def _unknown_key(key: object, known: list[str]) -> str:
+    near = get_close_matches(str(key).upper(), known, n=1, cutoff=0.4)
+    advice = f"Did you mean {near[0]!r}?" if near else f"The keys are: {', '.join(known)}."
+    return f"CELERIAC has no key {key!r}. {advice}"
+
+
+def _checked(key: str, value: object, default: object) -> object:
+    """The value as the field wants it; text fields have None as default."""
+    if default is None:
+        if value is None or isinstance(value, str):
+            return value
+        raise WrongSetting(f"CELERIAC[{key!r}] must be a string or None, not {value!r}.")
+    if isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+        raise WrongSetting(f"CELERIAC[{key!r}] must be True or False, not {value!r}.")
+    if isinstance(default, tuple):
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise WrongSetting(f"CELERIAC[{key!r}] must be a list of strings, not {value!r}.")
+    numbers = int if isinstance(default, int) else (int, float)
+    if isinstance(value, bool) or not isinstance(value, numbers) or value <= 0:
+        raise WrongSetting(f"CELERIAC[{key!r}] must be a number above 0, not {value!r}.")
+    return value
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "CELERIAC":
+        options.cache_clear()
+
+
+# Tests change settings with `override_settings`; the cache must follow.
+setting_changed.connect(_forget, dispatch_uid="celeriac.conf")

@@ -1,0 +1,31 @@
+"""Every error that Celeriac raises on purpose; each message says what to do next."""
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class CeleriacError(Exception):
+    """Base of all errors below; commands print it as one line and exit with 2."""
+
+
+class WrongSetting(CeleriacError, ImproperlyConfigured):
+    """A setting cannot be used as it is; the message names it and what would do."""
+
+
+class UnknownDatabase(WrongSetting):
+    """`django://ALIAS` names an alias that DATABASES does not have."""
+
+
+class UnsupportedDatabase(CeleriacError):
+    """The database, or its version, lacks what the broker needs."""
+
+
+class TablesMissing(CeleriacError):
+    """The tables of Celeriac or of django-celery-results are not there yet."""
+
+
+class NodeNameTaken(CeleriacError):
+    """Another live worker already has this node name."""
+
+
+class TaskFileError(CeleriacError):
+    """A `tasks.py` cannot be imported; the message names file, line and cause."""

@@ -1,0 +1,120 @@
+"""What `delay()` does beyond Celery: the message, its PENDING row and its record, all or none.
+
+Celery publishes every task through `app.amqp.send_task_message`; that is the one seam, whatever the
+broker and however the task was called.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from celery import Celery, current_app
+from celery.app.amqp import AMQP
+from django.db import DatabaseError, transaction
+from django.utils.dateparse import parse_datetime
+
+from celeriac.broker import caller, failures, payload
+from celeriac.broker.transport import Transport
+from celeriac.errors import TablesMissing
+from celeriac.results.backend import DatabaseBackend
+from celeriac.results.pending import Published, record_publish
+
+Send = Callable[..., Any]
+
+
+def install(app: Celery) -> None:
+    """Let the app publish through us."""
+    base = app.__dict__["amqp"].__class__ if "amqp" in app.__dict__ else _class(app.amqp_cls)
+    if issubclass(base, _Recording):
+        return
+    app.amqp_cls = type("AMQP", (_Recording, base), {})
+    app.__dict__.pop("amqp", None)
+
+
+class _Recording(AMQP):  # type: ignore[misc]  # Celery is untyped
+    """Celery's AMQP, whose sender also records."""
+
+    def _create_task_sender(self) -> Send:
+        return recording(super()._create_task_sender())
+
+
+def recording(send: Send) -> Send:
+    """The sender that also writes the PENDING row and the record."""
+
+    def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+        alias = _alias(producer)
+        if alias is None:
+            _refuse_too_large(message)
+        with transaction.atomic(using=alias) if alias else nullcontext():
+            sent = send(producer, name, message, **options)
+            # Read afterwards: what `before_task_publish` added belongs to the exact message.
+            _record(alias, _published(name, message, options))
+        return sent
+
+    return send_task_message
+
+
+def _refuse_too_large(message: Any) -> None:
+    """RabbitMQ closes the channel and Redis takes it: the limit is ours on every broker."""
+    try:
+        _encoded(message, {})
+    except (TypeError, ValueError):
+        pass  # Another serializer may take what JSON cannot; its own size is the broker's affair.
+
+
+def _encoded(message: Any, route: dict[str, str]) -> str:
+    headers, properties, body, _ = message
+    return payload.encode({"body": body, "headers": headers, "properties": properties, "route": route})
+
+
+def _exact(message: Any, options: Any) -> str:
+    """The message with its route, for sending it again; empty when JSON cannot hold its arguments."""
+    keys = ("queue", "exchange", "routing_key", "serializer", "compression")
+    route = {key: str(options[key]) for key in keys if options.get(key) is not None}
+    try:
+        return _encoded(message, route)
+    except (TypeError, ValueError):
+        return ""
+
+
+def _published(name: str, message: Any, options: Any) -> Published:
+    headers = message.headers
+    queue = options.get("queue")
+    return Published(
+        task_id=headers["id"],
+        name=name,
+        args_repr=headers.get("argsrepr"),
+        kwargs_repr=headers.get("kwargsrepr"),
+        queue=str(getattr(queue, "name", None) or queue or options.get("routing_key") or ""),
+        priority=options.get("priority"),
+        eta=parse_datetime(headers["eta"]) if headers.get("eta") else None,
+        expires=parse_datetime(headers["expires"]) if headers.get("expires") else None,
+        parent_id=headers.get("parent_id"),
+        root_id=headers.get("root_id"),
+        group_id=headers.get("group"),
+        ignore_result=bool(headers.get("ignore_result")) or not isinstance(current_app.backend, DatabaseBackend),
+        message=_exact(message, options),
+    )
+
+
+def _record(alias: str | None, published: Published) -> None:
+    try:
+        record_publish(alias, published)
+    except DatabaseError as error:
+        if failures.is_missing_table(error):
+            raise TablesMissing(caller.tables_missing(alias or "default")) from error
+        raise
+
+
+def _alias(producer: Any) -> str | None:
+    """The database of the broker; None for RabbitMQ, Redis and the others."""
+    transport = producer.connection.transport if producer.connection else None
+    return transport.alias if isinstance(transport, Transport) else None
+
+
+def _class(reference: Any) -> type[AMQP]:
+    if isinstance(reference, type):
+        return reference
+    module, _, name = str(reference).replace(":", ".").rpartition(".")
+    found: type[AMQP] = getattr(__import__(module, fromlist=[name]), name)
+    return found

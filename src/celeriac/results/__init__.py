@@ -1,0 +1,1 @@
+"""The `django-db` results: django-celery-results' own tables, from the moment of publish."""
