@@ -24,4 +24,4 @@ lint:
 	.venv/bin/ruff check --quiet
 	.venv/bin/ruff format --check --quiet
 	.venv/bin/mypy --no-error-summary
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo

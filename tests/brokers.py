@@ -1,6 +1,7 @@
 """A place of one's own on Redis and RabbitMQ: taken by a test, given back empty."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,13 +82,10 @@ def rabbitmq_vhost(name: str) -> Iterator[str]:
 
 
 def _rabbitmqctl(*words: str) -> None:
-    command = ["rabbitmqctl", "--quiet", *words]
-    try:
-        ended = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=RABBITMQCTL_SECONDS
-        )
-    except FileNotFoundError:
+    if shutil.which("rabbitmqctl") is None:
         _cannot_make_vhosts("rabbitmqctl is not on PATH")
+    command = ["rabbitmqctl", "--quiet", *words]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=RABBITMQCTL_SECONDS)
     if ended.returncode:
         _cannot_make_vhosts((ended.stderr or ended.stdout).strip().partition("\n")[0])
 

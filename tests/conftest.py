@@ -46,7 +46,7 @@ def pytest_report_header() -> list[str]:
     names = ("Django", "celery", "kombu", "django-celery-results")
     versions = [f"Python {python}", *(f"{name} {version(name)}" for name in names)]
     reasons = [reason for name in SERVERS if (reason := reason_unreachable(name))]
-    return [f"versions: {', '.join(versions)}", *(f"without {reason}" for reason in reasons)]
+    return [f"versions: {', '.join(versions)}", *(f"skipped: {reason}" for reason in reasons)]
 
 
 @pytest.fixture(scope="session")
