@@ -1,0 +1,38 @@
+"""Decide about each file that was found: its name, or the reason it is left out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from celeriac.discovery.naming import Namer
+from celeriac.discovery.reading import read
+from celeriac.discovery.rules import Rules
+from celeriac.discovery.taskfile import TaskFile
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What one scan decides by; without a project there are no rules, only installed apps."""
+
+    namer: Namer
+    root: Path | None = None
+    rules: Rules | None = None
+
+    def installed(self, path: str, name: str) -> TaskFile:
+        """An installed app's own file: imported as Celery would, unless strangers can write it."""
+        module, reason = None, self.rules.unsafe(path) if self.rules else None
+        if reason is None:
+            module, reason = self.namer.name(path, installed_as=name)
+        error = read(path, module).error if module else None
+        return TaskFile(Path(path), self.root, module, reason, error, installed=True)
+
+    def walked(self, path: str, reason: str | None) -> TaskFile:
+        """A file that no installed app accounts for: imported only when it registers a task."""
+        module = None
+        if reason is None:
+            module, reason = self.namer.name(path)
+        if module is None:
+            return TaskFile(Path(path), self.root, reason=reason)
+        content = read(path, module)
+        if content.error or content.registers:
+            return TaskFile(Path(path), self.root, module, error=content.error)
+        return TaskFile(Path(path), self.root, reason="defines no task")
