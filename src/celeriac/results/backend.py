@@ -1,0 +1,154 @@
+"""Celery's result backend `django-db`: what `AsyncResult` reads and what workers store.
+
+It reads and writes django-celery-results' own tables in their own format (`rows`). States never go
+backwards (`upsert`), and a busy or restarted database is tried again (`retry`).
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from celery import states
+from celery.backends.base import BaseDictBackend
+from celery.result import result_from_tuple
+from django.db import connections, transaction
+from django_celery_results.models import GroupResult, TaskResult
+
+from celeriac.models import TaskRecord
+from celeriac.results import chords, retention, upsert, writer
+from celeriac.results.pending import results_alias
+from celeriac.results.retry import is_in_transaction, is_lost, is_passing, until_stored
+from celeriac.results.rows import RowFormat
+from celeriac.results.waiting import Waiting
+
+
+class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
+    """Results in the project's database, by the connection that the thread has there."""
+
+    TaskModel = TaskResult
+    GroupModel = GroupResult
+
+    @property
+    def alias(self) -> str:
+        return results_alias()
+
+    # Workers store
+
+    def _store_result(
+        self,
+        task_id: str,
+        result: Any,
+        status: str,
+        traceback: str | None = None,
+        request: Any = None,
+        using: str | None = None,
+    ) -> Any:
+        """Store a state; raises EncodeError for a result that cannot be serialized, which ends as FAILURE."""
+        write = self.write_of(task_id, result, status, traceback, request)
+        _in_order(partial(_save, using or self.alias, write, getattr(request, "task", None)))
+        return result
+
+    def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **kwargs: Any) -> None:
+        """Store FAILURE with what follows from it: chord, chain and errbacks."""
+        _in_order(partial(super().mark_as_failure, task_id, exc, *args, **kwargs))
+
+    def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> None:
+        """Store REVOKED and count the part of its chord."""
+        _in_order(partial(super().mark_as_revoked, task_id, *args, **kwargs))
+
+    def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
+        """Remember a chord before its header is sent."""
+        self.ensure_chords_allowed()
+        chords.begin(self, header_result_args)
+
+    def add_to_chord(self, chord_id: str, result: Any) -> None:
+        """Let the body wait for one more task."""
+        chords.add(self.alias, chord_id, result)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
+        """Count a header task that ended; the last one sends the body."""
+        if request.group and request.id:
+            _in_order(partial(chords.part_ended, self, request, state))
+
+    def exception_safe_to_retry(self, exc: BaseException) -> bool:
+        """Whether `result_backend_always_retry` may go on after our own tries."""
+        connection = connections[self.alias]
+        if is_in_transaction(connection) or not is_passing(exc):
+            return False
+        if is_lost(exc):
+            connection.close()
+        return True
+
+    # `AsyncResult` reads
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        rows = TaskResult._default_manager.using(self.alias).order_by()
+        row = rows.filter(task_id=task_id).first()
+        return self.meta_of(TaskResult(task_id=task_id) if row is None else row)
+
+    def task_result_exists(self, task_id: str) -> bool:
+        """Whether the task has a row, also while it is PENDING."""
+        return TaskResult._default_manager.using(self.alias).filter(task_id=task_id).exists()
+
+    def _forget(self, task_id: str) -> None:
+        TaskResult._default_manager.using(self.alias).filter(task_id=task_id).delete()
+
+    def _save_group(self, group_id: str, group_result: Any) -> Any:
+        content_type, content_encoding, result = self.encode_content(group_result.as_tuple())
+        row = GroupResult(
+            group_id=group_id, content_type=content_type, content_encoding=content_encoding, result=result
+        )
+        until_stored(self.alias, partial(self._upsert_group, row))
+        return group_result
+
+    def _upsert_group(self, row: GroupResult) -> None:
+        has_target = connections[self.alias].features.supports_update_conflicts_with_target
+        GroupResult._default_manager.using(self.alias).bulk_create(
+            [row],
+            update_conflicts=True,
+            unique_fields=["group_id"] if has_target else None,
+            update_fields=["content_type", "content_encoding", "result", "date_done"],
+        )
+
+    def _restore_group(self, group_id: str) -> dict[str, Any] | None:
+        row = GroupResult._default_manager.using(self.alias).order_by().filter(group_id=group_id).first()
+        if row is None:
+            return None
+        fields: dict[str, Any] = row.as_dict()
+        decoded = self.decode_content(row, fields["result"])
+        fields["result"] = result_from_tuple(decoded, app=self.app) if decoded else None
+        return fields
+
+    def _delete_group(self, group_id: str) -> None:
+        GroupResult._default_manager.using(self.alias).filter(group_id=group_id).delete()
+
+    def cleanup(self) -> None:
+        """Delete what `result_expires` lets go; 0 or None keeps everything."""
+        if self.expires:
+            retention.expire(self.alias, timedelta(seconds=self.expires))
+
+
+def _in_order(operation: Callable[[], Any]) -> None:
+    """Do it now; in a worker's main process, outside of a task, let its writer do it in turn.
+
+    There a database error would be raised into the event loop, and end the worker.
+    """
+    elsewhere = writer.for_this_thread()
+    if elsewhere is None:
+        operation()
+    else:
+        elsewhere.submit(operation)
+
+
+def _save(alias: str, write: upsert.Write, task_name: str | None) -> None:
+    until_stored(alias, partial(_save_once, alias, write, task_name))
+
+
+def _save_once(alias: str, write: upsert.Write, task_name: str | None) -> None:
+    with transaction.atomic(using=alias):
+        upsert.write(connections[alias], [write])
+        if write.status == states.STARTED:
+            upsert.count_attempt(connections[alias], write.task_id, task_name or "", write.at)
+        elif write.status in states.READY_STATES:
+            TaskRecord.objects.using(alias).filter(task_id=write.task_id).update(finished_at=write.at)

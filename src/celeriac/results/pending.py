@@ -1,0 +1,124 @@
+"""The rows of a task from the moment of its publish: TaskResult in PENDING, and TaskRecord.
+
+On the database that carries both message and results, the rows belong to the caller's transaction like
+the message itself. On any other broker the message may reach a worker before the caller commits, and an
+uncommitted unique key would make that worker wait: there the rows are written after the commit.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from celery import current_app
+from django.conf import settings
+from django.db import Error, connections, router, transaction
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+
+from celeriac.models import TaskRecord
+from celeriac.results import upsert
+from celeriac.results.retry import until_stored
+from celeriac.results.rows import RowFormat
+
+logger = logging.getLogger(__name__)
+
+#: The caller waits, and its message is out already: give up within half a second.
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A task that was sent. The reprs are those of the message's own headers."""
+
+    task_id: str
+    name: str
+    args_repr: str | None
+    kwargs_repr: str | None
+    queue: str
+    #: JSON of the exact message.
+    message: str
+    priority: int | None = None
+    eta: datetime | None = None
+    expires: datetime | None = None
+    parent_id: str | None = None
+    root_id: str | None = None
+    group_id: str | None = None
+    ignore_result: bool = False
+
+
+def results_alias() -> str:
+    """The database of TaskResult; TaskRecord, Chord and ChordPart are written there too."""
+    return router.db_for_write(TaskResult)
+
+
+def record_publish(broker_alias: str | None, published: Published) -> None:
+    """Write the rows of a published task.
+
+    `broker_alias` is the database that carries the message, None for a broker that is no database.
+    Raises the database's error where the rows belong to the message's transaction. Elsewhere the message
+    is out already: a failure is logged, and the worker's first write makes the rows.
+    """
+    alias = results_alias()
+    if broker_alias == alias:
+        _write(alias, published)
+        return
+    after_commit = partial(_on_commit, alias, partial(_write_or_log, alias, published))
+    if broker_alias is None:
+        after_commit()
+    else:
+        _on_commit(broker_alias, after_commit)
+
+
+def _on_commit(alias: str, then: Callable[[], None]) -> None:
+    if connections[alias].in_atomic_block:
+        transaction.on_commit(then, using=alias, robust=True)
+    else:
+        then()
+
+
+def _write_or_log(alias: str, published: Published) -> None:
+    try:
+        until_stored(alias, partial(_write, alias, published), tries=_TRIES)
+    except Error:
+        logger.exception(
+            "Task %s[%s] was published, but its row PENDING could not be written to database %r: "
+            "its history begins when a worker stores its first state.",
+            published.name,
+            published.task_id,
+            alias,
+        )
+
+
+def _write(alias: str, published: Published) -> None:
+    with transaction.atomic(using=alias):
+        # Where results go to another backend, nobody would ever move the row on.
+        if not published.ignore_result and isinstance(current_app.backend, RowFormat):
+            mark = current_app.backend.pending_of(published)
+            upsert.insert_pending(connections[alias], [mark])
+        upsert.insert_records(connections[alias], [_record(published)])
+
+
+def _record(published: Published) -> TaskRecord:
+    return TaskRecord(
+        task_id=published.task_id,
+        task_name=published.name,
+        queue=published.queue,
+        priority=published.priority,
+        eta=_as_stored(published.eta),
+        expires=_as_stored(published.expires),
+        parent_id=published.parent_id,
+        root_id=published.root_id,
+        group_id=published.group_id,
+        published_at=timezone.now(),
+        message=published.message,
+    )
+
+
+def _as_stored(time: datetime | None) -> datetime | None:
+    """The time as USE_TZ wants it; one without a zone is UTC, as in Celery's messages."""
+    if time is None:
+        return None
+    aware = time.replace(tzinfo=UTC) if timezone.is_naive(time) else time
+    return aware if settings.USE_TZ else timezone.make_naive(aware)

@@ -1,0 +1,113 @@
+"""The format of a result's row: the stock backend's, so that its admin and older rows stay readable."""
+
+from typing import Any
+
+from celery import states
+from celery.backends.base import get_current_task
+from celery.utils.serialization import b64decode, b64encode
+from django_celery_results.models import TaskResult
+
+from celeriac.results.upsert import Write
+
+
+class RowFormat:
+    """The part of the backend that knows the columns; serializer and app are those of Celery's base class."""
+
+    def encode_content(self: Any, data: Any) -> tuple[str, str, str]:
+        """Serialize for a text column: what is binary becomes base64; raises EncodeError."""
+        content_type, content_encoding, content = self._encode(data)
+        return content_type, content_encoding, b64encode(content) if content_encoding == "binary" else content
+
+    def decode_content(self: Any, obj: Any, content: str | None) -> Any:
+        """The value that `encode_content` wrote into the row `obj`."""
+        if not content:
+            return None
+        return self.decode(b64decode(content) if obj.content_encoding == "binary" else content)
+
+    def write_of(
+        self: Any, task_id: str, result: Any, status: str, traceback: str | None, request: Any
+    ) -> Write:
+        """The state of a task that runs or ended; raises EncodeError."""
+        content_type, content_encoding, encoded = self.encode_content(result)
+        source = request or getattr(get_current_task(), "request", None)
+        extra = getattr(source, "meta", None) or {}
+        _, _, meta = self.encode_content({**extra, "children": self.current_task_children(request)})
+        return Write(
+            task_id=str(task_id),
+            status=status,
+            content_type=content_type,
+            content_encoding=content_encoding,
+            result=encoded,
+            traceback=None if traceback is None else str(traceback),
+            meta=meta,
+            **({} if request is None else self._of_context(request)),
+        )
+
+    def pending_of(self: Any, published: Any) -> Write:
+        """The state PENDING of a task that was published."""
+        known = self._extended(published.name, published.args_repr, published.kwargs_repr)
+        return self._mark(states.PENDING, published.task_id, known)
+
+    def received_of(self: Any, request: Any) -> Write:
+        """The state RECEIVED of a message that a worker has taken."""
+        known = self._extended(request.name, request.argsrepr, request.kwargsrepr)
+        worker = {"worker": request.hostname} if known else {}
+        return self._mark(states.RECEIVED, request.id, {**known, **worker})
+
+    def meta_of(self: Any, row: TaskResult) -> dict[str, Any]:
+        """The row as `AsyncResult` wants it, with the stock backend's keys and Celery's own."""
+        fields: dict[str, Any] = row.as_dict()
+        meta = self.decode_content(row, fields.pop("meta")) or {}
+        args, kwargs = self._decoded_or_raw(row, row.task_args), self._decoded_or_raw(row, row.task_kwargs)
+        if row.status not in states.READY_STATES:
+            # The column is never empty: it is the time of the last write.
+            fields["date_done"] = None
+        result = self.decode_content(row, row.result)
+        named = {
+            "name": row.task_name,
+            "task_args": args,
+            "task_kwargs": kwargs,
+            "args": args,
+            "kwargs": kwargs,
+        }
+        return self.meta_from_decoded({**fields, **meta, "result": result, **named})
+
+    def _decoded_or_raw(self: Any, row: TaskResult, content: str | None) -> Any:
+        try:
+            return self.decode_content(row, content)
+        except Exception:  # noqa: BLE001 - another serializer wrote it, each with errors of its own
+            return content
+
+    def _mark(self: Any, status: str, task_id: str, known: dict[str, Any]) -> Write:
+        content_type, content_encoding, _ = self.encode_content(None)
+        return Write(
+            task_id=task_id,
+            status=status,
+            content_type=content_type,
+            content_encoding=content_encoding,
+            **known,
+        )
+
+    def _of_context(self: Any, request: Any) -> dict[str, str | None]:
+        """What a running task's request tells. Messages of protocol 1 have arguments and no reprs of them."""
+        args = _first(getattr(request, "argsrepr", None), getattr(request, "args", None))
+        kwargs = _first(getattr(request, "kwargsrepr", None), getattr(request, "kwargs", None))
+        known: dict[str, str | None] = self._extended(getattr(request, "task", None), args, kwargs)
+        if known:
+            known["worker"] = getattr(request, "hostname", None)
+            known["periodic_task_name"] = getattr(request, "periodic_task_name", None)
+        return known
+
+    def _extended(self: Any, name: str | None, args: Any, kwargs: Any) -> dict[str, str | None]:
+        """Name and arguments, if `result_extended` lets them be stored."""
+        if not self.app.conf.find_value_for_key("extended", "result"):
+            return {}
+        return {
+            "task_name": name,
+            "task_args": None if args is None else self.encode_content(args)[2],
+            "task_kwargs": None if kwargs is None else self.encode_content(kwargs)[2],
+        }
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)

@@ -1,0 +1,93 @@
+"""What tests of results share: results in one database, an app that stores them there, and requests."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+from celery.app.task import Context
+from django.db import connections
+from django.test import override_settings
+from django.utils import timezone
+from django_celery_results.models import TaskResult
+
+from celeriac.models import TaskRecord
+from celeriac.results.upsert import Write
+
+BACKEND = "celeriac.results.backend:DatabaseBackend"
+
+
+class Everything:
+    """A database router that sends every model to one database."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return self.alias
+
+    db_for_write = db_for_read
+
+
+@contextmanager
+def results_in(alias: str) -> Iterator[str]:
+    """Keep results in the database with this alias."""
+    with override_settings(DATABASE_ROUTERS=[Everything(alias)]):
+        yield alias
+
+
+def make_app(**conf: Any) -> Celery:
+    """An app of its own whose results are ours; its messages stay in memory."""
+    app = Celery("results", broker="memory://", backend=BACKEND, set_as_current=False)
+    app.conf.update({"result_extended": True, "task_track_started": True, **conf})
+    return app
+
+
+@contextmanager
+def current(app: Celery) -> Iterator[Celery]:
+    """Make it Celery's current app for a while."""
+    from celery import _state
+
+    before = _state._tls.current_app
+    app.set_current()
+    try:
+        yield app
+    finally:
+        _state._tls.current_app = before
+
+
+def mark(task_id: str, status: str, **known: Any) -> Write:
+    return Write(
+        task_id=task_id, status=status, content_type="application/json", content_encoding="utf-8", **known
+    )
+
+
+def context(task_id: str, **known: Any) -> Context:
+    """The request of a running task."""
+    given = {"id": task_id, "task": "shop.pay", "argsrepr": "(1,)", "kwargsrepr": "{'a': 2}", "hostname": "w@h"}
+    return Context({**given, "delivery_info": {}, **known})
+
+
+def row(alias: str, task_id: str) -> TaskResult:
+    return TaskResult.objects.using(alias).get(task_id=task_id)
+
+
+def record(alias: str, task_id: str) -> TaskRecord:
+    return TaskRecord.objects.using(alias).get(task_id=task_id)
+
+
+@contextmanager
+def counted_queries(alias: str) -> Iterator[list[str]]:
+    """The statements of the thread's connection, in the order they ran."""
+    statements: list[str] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, params, many, context)
+
+    with connections[alias].execute_wrapper(note):
+        yield statements
+
+
+def minutes_ago(minutes: float) -> Any:
+    return timezone.now() - timezone.timedelta(minutes=minutes)
