@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from django.db import connections
+
 from celeriac.broker import clock, presence
 from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import STEP, Claimed, Queries
@@ -34,10 +36,15 @@ class Held:
     settled: Callable[[], object]
 
 
+_opened: "list[Deliveries]" = []
+
+
 @lru_cache
 def deliveries_for(alias: str) -> "Deliveries":
     """The deliveries of this process from a database alias."""
-    return Deliveries(alias)
+    deliveries = Deliveries(alias)
+    _opened.append(deliveries)
+    return deliveries
 
 
 class Deliveries:
@@ -198,6 +205,10 @@ class Deliveries:
             )
 
     def _vendor(self) -> str:
-        from django.db import connections
-
         return connections[self.alias].vendor
+
+
+def close_all() -> None:
+    """End of the process: see Deliveries.close."""
+    for deliveries in list(_opened):
+        deliveries.close()

@@ -1,4 +1,83 @@
-"""What a worker does beyond Celery, at its start and at its end."""
-from celery import Celery
+"""What a worker does beyond Celery at its start and its end, whoever starts it and however."""
+
+import atexit
+import os
+from functools import partial
+from typing import Any
+
+from celery import Celery, signals, states
+from celery.exceptions import WorkerLostError
+
+from celeriac.broker import deliveries, presence
+from celeriac.dead_letters import dead_lettered
+from celeriac.errors import CeleriacError
+from celeriac.results import received, writer
+from celeriac.results.backend import DatabaseBackend
+from celeriac.worker import preflight
+
+_UID = "celeriac.worker"
+
+
 def install(app: Celery) -> None:
-    pass
+    """Follow the workers of this app; done once, when Django is ready."""
+    signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
+    signals.celeryd_after_setup.connect(
+        partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin"
+    )
+    signals.worker_shutdown.connect(_end_worker, dispatch_uid=f"{_UID}.end")
+
+
+def _discover(**_: Any) -> None:
+    from celeriac import discovery
+
+    try:
+        discovery.discover()
+    except CeleriacError as error:
+        # A signal's receiver may not raise: Celery would log it and start without the tasks.
+        raise SystemExit(f"celery: {error}") from error
+
+
+def _begin(app: Celery, instance: Any, **_: Any) -> None:
+    """The worker knows its name and its pool, and has not forked yet."""
+    if instance.app is not app:
+        return
+    try:
+        found = preflight.inspect(app)
+        alias = found.broker_alias or found.results_alias
+        if alias is not None:
+            present = presence.presence_for(alias, instance.hostname)
+            present.describe(_pool_name(instance), instance.concurrency or 0, list(app.amqp.queues))
+    except CeleriacError as error:
+        raise SystemExit(f"celery: {error}") from error
+    if found.results_alias is not None:
+        writer.start()
+        received.connect()
+        dead_lettered.connect(partial(_fail, app), weak=False, dispatch_uid=f"{_UID}.dead")
+    # After a cold shutdown Celery sends no `worker_shutdown`.
+    atexit.register(partial(_end, os.getpid()))
+
+
+def _fail(app: Celery, task_id: str, reason: str, **_: Any) -> None:
+    """A message was given up: its result says so."""
+    backend = app.backend
+    if isinstance(backend, DatabaseBackend):
+        backend.store_result(task_id, WorkerLostError(f"The task was given up: {reason}."), states.FAILURE)
+
+
+def _end_worker(**_: Any) -> None:
+    _end(os.getpid())
+
+
+def _end(process: int) -> None:
+    """Write what is finished, give back what is not, say farewell; may be called twice."""
+    if process != os.getpid():
+        return  # A child of the pool has inherited the callback, not the worker.
+    writer.stop()
+    deliveries.close_all()
+    presence.end_all()
+
+
+def _pool_name(worker: Any) -> str:
+    pool = worker.pool_cls
+    module = pool if isinstance(pool, str) else pool.__module__
+    return str(module.rpartition(".")[2].partition(":")[0])

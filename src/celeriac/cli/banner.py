@@ -1,0 +1,68 @@
+"""The banner of `celery start`: broker, results, pool, queues, tasks, each with its reason."""
+
+import platform as python_platform
+from collections.abc import Iterator
+from typing import Any
+
+import celery
+import django
+from celery import Celery
+from django.db import connections
+
+from celeriac import __version__
+from celeriac.worker.platform import Decision
+from celeriac.worker.preflight import Preflight
+
+
+def lines(
+    app: Celery, worker: Any, found: Preflight, decision: Decision, *, has_beat: bool
+) -> Iterator[str]:
+    """The banner, a line at a time."""
+    yield (
+        f"Celeriac {__version__} · Celery {celery.__version__} · Django {django.get_version()}"
+        f" · Python {python_platform.python_version()}"
+    )
+    yield f"node     {worker.hostname}"
+    yield f"broker   {_broker(app, found)}"
+    if found.switched_to_wal:
+        yield "         switched the SQLite file to WAL: readers and the writer no longer wait for each other"
+    yield f"results  {_results(app, found)}"
+    yield f"pool     {decision.pool} × {worker.concurrency} ({decision.reason})"
+    yield f"queues   {', '.join(app.amqp.queues.consume_from)}"
+    yield f"beat     {'in this worker' if has_beat else 'not in this worker (--beat starts it)'}"
+    names = sorted(name for name in app.tasks if not name.startswith("celery."))
+    yield f"tasks    {len(names)}{': ' + _short(names) if names else _no_tasks()}"
+    yield "Ctrl-C: finish the running tasks; again: stop now"
+
+
+def _broker(app: Celery, found: Preflight) -> str:
+    if found.broker_alias is None:
+        return str(app.connection_for_read().as_uri())
+    reason = "" if found.broker_alias != "default" else ", as CELERY_BROKER_URL names no other"
+    return f"database {found.broker_alias!r} ({_server(found.broker_alias)}{reason})"
+
+
+def _results(app: Celery, found: Preflight) -> str:
+    if found.results_alias is None:
+        return str(app.backend.as_uri())
+    return f"django-db, database {found.results_alias!r} ({_server(found.results_alias)})"
+
+
+def _server(alias: str) -> str:
+    connection = connections[alias]
+    version = ".".join(map(str, connection.get_database_version()))
+    if connection.vendor == "mysql":
+        name = "MariaDB" if connection.mysql_is_mariadb else "MySQL"  # type: ignore[attr-defined]  # of Django's MySQL wrapper
+    else:
+        name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(connection.vendor, connection.vendor)
+    wake = ", LISTEN/NOTIFY" if connection.vendor == "postgresql" else ""
+    return f"{name} {version}{wake}"
+
+
+def _short(names: list[str]) -> str:
+    shown = ", ".join(names[:8])
+    return shown if len(names) <= 8 else f"{shown}, … (all: manage.py celery discovered)"
+
+
+def _no_tasks() -> str:
+    return ". None found: see manage.py celery discovered"

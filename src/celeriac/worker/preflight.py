@@ -1,0 +1,98 @@
+"""What must be right before a worker starts; each fault is one line that says what to do."""
+
+from dataclasses import dataclass
+
+from celery import Celery
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from celeriac.broker import address, caller, runtime
+from celeriac.broker.queries import queries_for
+from celeriac.broker.queries.sqlite import SqliteQueries
+from celeriac.broker.session import Session
+from celeriac.broker.transports import known_schemes
+from celeriac.conf import options
+from celeriac.errors import CeleriacError, TablesMissing, UnknownDatabase, UnsupportedDatabase, WrongSetting
+from celeriac.results.backend import DatabaseBackend
+from celeriac.results.pending import results_alias
+
+_BROKER_TABLE = "celeriac_message"
+_RESULT_TABLE = "django_celery_results_taskresult"
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What was found, for the banner."""
+
+    #: The database that carries the messages; None: RabbitMQ, Redis or another broker does.
+    broker_alias: str | None
+    #: The database with the results; None: another backend has them.
+    results_alias: str | None
+    switched_to_wal: bool
+
+
+def inspect(app: Celery) -> Preflight:
+    """Check settings and databases, and switch a SQLite broker to WAL. Raises CeleriacError."""
+    options()
+    broker_alias = _broker_alias(str(app.conf.broker_url))
+    results = results_alias() if isinstance(app.backend, DatabaseBackend) else None
+    if broker_alias is not None:
+        _check_database(broker_alias, _BROKER_TABLE)
+    if results is not None:
+        _check_database(results, _RESULT_TABLE)
+        _check_database(results, _BROKER_TABLE)
+    return Preflight(broker_alias, results, broker_alias is not None and _use_wal(broker_alias))
+
+
+def _broker_alias(url: str) -> str | None:
+    scheme = url.partition("://")[0].partition("+")[0]
+    if "://" in url and scheme not in known_schemes():
+        raise WrongSetting(
+            f"CELERY_BROKER_URL has the unknown scheme {scheme!r}. Use django://, amqp://, redis:// or "
+            "another of kombu's, or leave it out for the project's database."
+        )
+    alias = address.alias_in(url)
+    if alias is not None and alias not in connections:
+        known = ", ".join(sorted(connections))
+        raise UnknownDatabase(
+            f"CELERY_BROKER_URL names the database {alias!r}, but DATABASES has only: {known}."
+        )
+    return alias
+
+
+def _check_database(alias: str, table: str) -> None:
+    connection = connections[alias]
+    try:
+        connection.ensure_connection()
+        fault = queries_for(connection).check_version(connection)
+        tables = connection.introspection.table_names()
+    except DatabaseError as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CeleriacError(
+            f"Database {alias!r} cannot be reached: {first_line}. Start it, or correct DATABASES."
+        ) from error
+    if fault:
+        raise UnsupportedDatabase(fault)
+    if table not in tables:
+        raise TablesMissing(_missing(alias, table))
+
+
+def _missing(alias: str, table: str) -> str:
+    if table == _BROKER_TABLE:
+        return caller.tables_missing(alias)
+    return caller.tables_missing(alias).replace("Celeriac's tables", "django-celery-results' tables")
+
+
+def _use_wal(alias: str) -> bool:
+    if runtime.sqlite_file(alias) is None:
+        return False
+    session = Session(alias)
+    try:
+        return session.run(_to_wal, atomic=False)
+    finally:
+        session.close()
+
+
+def _to_wal(connection: BaseDatabaseWrapper, queries: object) -> bool:
+    assert isinstance(queries, SqliteQueries)
+    return queries.use_wal(connection)
