@@ -64,7 +64,13 @@ def mark(task_id: str, status: str, **known: Any) -> Write:
 
 def context(task_id: str, **known: Any) -> Context:
     """The request of a running task."""
-    given = {"id": task_id, "task": "shop.pay", "argsrepr": "(1,)", "kwargsrepr": "{'a': 2}", "hostname": "w@h"}
+    given = {
+        "id": task_id,
+        "task": "shop.pay",
+        "argsrepr": "(1,)",
+        "kwargsrepr": "{'a': 2}",
+        "hostname": "w@h",
+    }
     return Context({**given, "delivery_info": {}, **known})
 
 

@@ -54,7 +54,9 @@ def test_the_first_success_is_kept(alias):
 
 
 def test_a_refused_write_changes_no_column(alias):
-    upsert.write(connections[alias], [mark("a", states.SUCCESS, result="1", task_name="shop.pay", worker="w1")])
+    upsert.write(
+        connections[alias], [mark("a", states.SUCCESS, result="1", task_name="shop.pay", worker="w1")]
+    )
     before = TaskResult.objects.using(alias).values().get(task_id="a")
 
     late = mark("a", states.STARTED, result="2", task_name="other", worker="w2", meta="{}", task_args="()")
@@ -163,9 +165,13 @@ def test_a_record_that_a_worker_made_is_filled_by_its_publisher(alias):
 
 
 def test_a_second_publish_keeps_the_first_message(alias):
-    upsert.insert_records(connections[alias], [TaskRecord(task_id="a", task_name="t", message="1", queue="q1")])
+    upsert.insert_records(
+        connections[alias], [TaskRecord(task_id="a", task_name="t", message="1", queue="q1")]
+    )
 
-    upsert.insert_records(connections[alias], [TaskRecord(task_id="a", task_name="t", message="2", queue="q2")])
+    upsert.insert_records(
+        connections[alias], [TaskRecord(task_id="a", task_name="t", message="2", queue="q2")]
+    )
 
     found = record(alias, "a")
     assert (found.message, found.queue) == ("1", "q1")

@@ -49,8 +49,12 @@ def part_ended(backend: Any, request: Any, state: str) -> None:
     if error is None:
         return
     # Outside of the transaction: this runs the user's errbacks, whose own errors must not undo the part.
-    logger.error("Chord %r: %s", request.group, error)
-    backend.chord_error_from_stack(callback=_body(backend, request), exc=error)
+    try:
+        # Celery takes the traceback from the error that is being handled.
+        raise error
+    except ChordError:
+        logger.exception("Chord %r failed.", request.group)
+        backend.chord_error_from_stack(callback=_body(backend, request), exc=error)
     until_stored(alias, partial(_mark_sent, alias, request.group))
 
 
