@@ -1,0 +1,1 @@
+"""Real projects, real workers, real signals."""

@@ -1,0 +1,101 @@
+"""Projects over each database and each broker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connections
+
+from tests.databases import emptied_afterwards
+from tests.process.project import Project
+
+TASKS = """
+    import os, time
+    from celery import shared_task
+
+    @shared_task
+    def add(x, y):
+        return x + y
+
+    @shared_task
+    def fail():
+        raise ValueError("on purpose")
+
+    @shared_task(bind=True, max_retries=3)
+    def flaky(self):
+        if self.request.retries < 2:
+            raise self.retry(countdown=0.1)
+        return self.request.retries
+
+    @shared_task
+    def note(path, text, seconds=0.0):
+        with open(path, "a") as file:
+            file.write(f"begin {text}\\n")
+        if seconds:
+            time.sleep(seconds)
+        with open(path, "a") as file:
+            file.write(f"{text}\\n")
+        return os.getpid()
+
+    @shared_task
+    def total(numbers):
+        return sum(numbers)
+"""
+
+NESTED_TASKS = """
+    from celery import shared_task
+
+    @shared_task
+    def shout(text):
+        return text.upper()
+"""
+
+
+def _database_settings(alias: str) -> str:
+    settings = connections[alias].settings_dict
+    wanted = {key: settings[key] for key in ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")}
+    return f"DATABASES['default'] = {wanted!r}"
+
+
+def _sqlite_settings() -> str:
+    return 'DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20}'
+
+
+def _made(directory: Path, settings: str) -> Project:
+    project = Project(directory, settings)
+    project.write("tasks.py", TASKS)
+    project.write("office/post/tasks.py", NESTED_TASKS)
+    project.manage("migrate", "-v", "0")
+    return project
+
+
+@pytest.fixture
+def sqlite_project(tmp_path: Path) -> Project:
+    """A project on SQLite, as startproject makes it, with the OPTIONS that the check names."""
+    return _made(tmp_path / "project", _sqlite_settings())
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def database_project(request, tmp_path: Path) -> Iterator[Project]:
+    """A project without CELERY_BROKER_URL, on each database in turn."""
+    if request.param == "sqlite":
+        yield _made(tmp_path / "project", _sqlite_settings())
+        return
+    alias = request.getfixturevalue("databases").get(request.param)
+    with emptied_afterwards(alias):
+        yield _made(tmp_path / "project", _database_settings(alias))
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb", "rabbitmq", "redis"])
+def project(request, tmp_path: Path) -> Iterator[Project]:
+    """A project on each database, and on each external broker by its one setting."""
+    if request.param in {"rabbitmq", "redis"}:
+        url = request.getfixturevalue(f"{request.param}_url")
+        yield _made(tmp_path / "project", f"{_sqlite_settings()}\nCELERY_BROKER_URL = {url!r}")
+        return
+    if request.param == "sqlite":
+        yield _made(tmp_path / "project", _sqlite_settings())
+        return
+    alias = request.getfixturevalue("databases").get(request.param)
+    with emptied_afterwards(alias):
+        yield _made(tmp_path / "project", _database_settings(alias))

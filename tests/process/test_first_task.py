@@ -1,0 +1,110 @@
+"""What the README promises: two files of tasks, one command, rows in the result table."""
+
+import signal
+from pathlib import Path
+
+from celery.platforms import EX_FAILURE
+
+from tests.process.project import Project, wait_until
+
+
+def test_tasks_beside_manage_and_in_a_nested_directory_run(project: Project) -> None:
+    with project.worker("-c", "2") as worker:
+        result = project.python(
+            """
+            from tasks import add, fail, flaky
+            from office.post.tasks import shout
+            sum_, loud, tried = add.delay(2, 2), shout.delay("hello"), flaky.delay()
+            broken = fail.delay()
+            result = [sum_.get(timeout=30), loud.get(timeout=30), tried.get(timeout=30),
+                      type(broken.get(timeout=30, propagate=False)).__name__]
+            """
+        )
+
+        assert result == [4, "HELLO", 2, "ValueError"]
+        assert project.statuses() == {"SUCCESS": 3, "FAILURE": 1}
+        assert worker.stop() == 0, worker.output
+
+
+def test_chains_groups_and_chords_end(project: Project) -> None:
+    with project.worker("-c", "2") as worker:
+        result = project.python(
+            """
+            from celery import chain, chord, group
+            from tasks import add, total
+            in_a_row = chain(add.s(1, 1), add.s(2), add.s(3)).delay()
+            side_by_side = group(add.s(n, n) for n in range(10)).delay()
+            summed = chord(add.s(n, n) for n in range(10))(total.s())
+            result = [in_a_row.get(timeout=30), sum(side_by_side.get(timeout=30)), summed.get(timeout=30)]
+            """
+        )
+
+        assert result == [7, 90, 90]
+        assert worker.stop() == 0, worker.output
+
+
+def test_a_rolled_back_delay_never_runs(database_project: Project) -> None:
+    with database_project.worker("-c", "1"):
+        result = database_project.python(
+            """
+            from django.db import transaction
+            from celeriac.models import Message, TaskRecord
+            from django_celery_results.models import TaskResult
+            from tasks import add
+            try:
+                with transaction.atomic():
+                    lost = add.delay(1, 1).id
+                    raise KeyError
+            except KeyError:
+                pass
+            with transaction.atomic():
+                kept = add.delay(2, 2)
+                inside = Message.objects.count(), TaskResult.objects.get(task_id=kept.id).status
+            known = TaskRecord.objects.filter(task_id=lost).exists() or TaskResult.objects.filter(task_id=lost).exists()
+            result = [kept.get(timeout=30), inside, known]
+            """
+        )
+
+    assert result == [4, [1, "PENDING"], False]
+
+
+def test_a_countdown_waits_in_the_database(database_project: Project) -> None:
+    with database_project.worker("-c", "1") as worker:
+        delayed = database_project.python(
+            """
+            import time
+            from celeriac.models import Message
+            from tasks import add
+            begun = time.monotonic()
+            later = add.apply_async((1, 1), countdown=1.5)
+            state = Message.objects.get().state
+            value = later.get(timeout=30)
+            far = add.apply_async((1, 1), countdown=3600)
+            result = [value, state, time.monotonic() - begun >= 1.4, far.id]
+            """
+        )
+
+        assert delayed[:3] == [2, 0, True]
+        assert delayed[3] not in worker.output
+
+
+def test_ctrl_c_finishes_the_running_task(database_project: Project, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    with database_project.worker("-c", "1") as worker:
+        database_project.python(
+            f"""
+            from tasks import note
+            ids = [note.delay({str(notes)!r}, "first", 1.0).id, note.delay({str(notes)!r}, "second", 1.0).id]
+            result = ids
+            """
+        )
+        wait_until(lambda: notes.exists() and "begin first" in notes.read_text(), "the first task begins")
+
+        worker.signal(signal.SIGINT)
+
+        # Celery's own code for a worker that was interrupted.
+        assert worker.wait() == EX_FAILURE, worker.output
+        assert notes.read_text() == "begin first\nfirst\n"
+    with database_project.worker("-c", "1"):
+        wait_until(lambda: notes.read_text().endswith("second\n"), "the second task runs in the next worker")
+    assert notes.read_text() == "begin first\nfirst\nbegin second\nsecond\n"
