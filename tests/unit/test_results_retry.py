@@ -1,0 +1,171 @@
+"""Which database errors are tried again, and which are not."""
+
+import sqlite3
+
+import pytest
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    transaction,
+)
+
+from celeriac.results import retry
+
+
+class Driver(Exception):
+    """An error as psycopg raises it: with SQLSTATE, None where the server said nothing."""
+
+    def __init__(self, sqlstate):
+        super().__init__("driver")
+        self.sqlstate = sqlstate
+
+
+class PsycopgOperationalError(Driver):
+    pass
+
+
+PsycopgOperationalError.__name__ = "OperationalError"
+
+
+def sqlite_error(code):
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = code
+    return error
+
+
+def error(cause, kind=OperationalError):
+    raised = kind("django")
+    raised.__cause__ = cause
+    return raised
+
+
+BUSY = {
+    "SQLite busy": sqlite_error(5),
+    "SQLite locked": sqlite_error(6),
+    "SQLite busy snapshot": sqlite_error(517),
+    "PostgreSQL deadlock": Driver("40P01"),
+    "PostgreSQL serialization": Driver("40001"),
+    "PostgreSQL lock timeout": Driver("55P03"),
+    "MariaDB deadlock": Exception(1213, "Deadlock found"),
+    "MariaDB lock wait timeout": Exception(1205, "Lock wait timeout exceeded"),
+}
+LOST = {
+    "PostgreSQL shut down": Driver("57P01"),
+    "PostgreSQL connection exception": Driver("08006"),
+    "PostgreSQL gone": PsycopgOperationalError(None),
+    "MariaDB gone": Exception(2006, "Server has gone away"),
+    "MariaDB lost": Exception(2013, "Lost connection"),
+}
+OTHER = {
+    "SQLite full": sqlite_error(13),
+    "PostgreSQL unique": Driver("23505"),
+    "PostgreSQL disk full": Driver("53100"),
+    "MariaDB duplicate": Exception(1062, "Duplicate entry"),
+    "MariaDB too long": Exception(1406, "Data too long"),
+}
+
+
+@pytest.mark.parametrize("name", BUSY)
+def test_a_busy_database_passes_and_the_connection_stays(name):
+    assert (retry.is_passing(error(BUSY[name])), retry.is_lost(error(BUSY[name]))) == (True, False)
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_lost_connection_passes_with_a_new_one(name):
+    assert (retry.is_passing(error(LOST[name])), retry.is_lost(error(LOST[name]))) == (True, True)
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_any_other_error_does_not_pass(name):
+    assert not retry.is_passing(error(OTHER[name], DatabaseError))
+
+
+def test_an_error_inside_another_librarys_is_found():
+    outer = RuntimeError("could not publish")
+    outer.__cause__ = error(BUSY["SQLite busy"])
+
+    assert retry.is_passing(outer)
+
+
+def test_an_error_that_is_no_databases_does_not_pass():
+    assert not retry.is_passing(ConnectionError(2006, "of something else"))
+
+
+class Failing:
+    """An operation that fails a number of times."""
+
+    def __init__(self, times, cause, kind=OperationalError):
+        self.left, self.error, self.calls = times, error(cause, kind), 0
+
+    def __call__(self):
+        self.calls += 1
+        if self.left:
+            self.left -= 1
+            raise self.error
+        return "stored"
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    slept = []
+    monkeypatch.setattr(retry.time, "sleep", slept.append)
+    return slept
+
+
+def test_an_operation_is_tried_until_the_database_is_free(default_alias, pauses):
+    operation = Failing(3, BUSY["SQLite busy"])
+
+    assert retry.until_stored(default_alias, operation) == "stored"
+
+    assert (operation.calls, len(pauses)) == (4, 3)
+
+
+def test_the_last_error_is_raised_after_about_ten_seconds(default_alias, pauses):
+    operation = Failing(99, BUSY["SQLite busy"])
+
+    with pytest.raises(OperationalError):
+        retry.until_stored(default_alias, operation)
+
+    assert operation.calls == retry.TRIES
+    assert 4 < sum(pauses) < 15
+
+
+def test_an_error_that_does_not_pass_is_raised_at_once(default_alias, pauses):
+    operation = Failing(1, OTHER["MariaDB duplicate"], IntegrityError)
+
+    with pytest.raises(IntegrityError):
+        retry.until_stored(default_alias, operation)
+
+    assert operation.calls == 1
+
+
+def test_nothing_is_tried_again_in_the_callers_transaction(default_alias, pauses):
+    operation = Failing(1, BUSY["SQLite busy"])
+
+    with transaction.atomic(using=default_alias), pytest.raises(OperationalError):
+        retry.until_stored(default_alias, operation)
+
+    assert operation.calls == 1
+
+
+def test_a_connection_that_is_lost_is_replaced(default_alias, pauses):
+    connection = connections[default_alias]
+    connection.ensure_connection()
+    before = connection.connection
+
+    retry.until_stored(default_alias, Failing(1, LOST["MariaDB gone"], InterfaceError))
+
+    assert connection.connection is not before
+
+
+def test_a_busy_connection_is_kept(default_alias, pauses):
+    connection = connections[default_alias]
+    connection.ensure_connection()
+    before = connection.connection
+
+    retry.until_stored(default_alias, Failing(1, BUSY["SQLite busy"]))
+
+    assert connection.connection is before
