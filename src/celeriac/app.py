@@ -41,7 +41,7 @@ _app: Celery | None = None
 _mapping: dict[str, Any] = {}
 
 
-class _BrokenApp(Celery):  # type: ignore[misc]  # Celery is untyped
+class _BrokenApp(Celery):
     """Stands in when the settings are wrong, so that whoever uses it is told so."""
 
     error: WrongSetting

@@ -1,8 +1,10 @@
 """Django's system checks: what would make tasks fail, said before they do."""
 
+from sqlite3 import sqlite_version_info
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, Warning, register as register_check
+from django.core import checks
+from django.core.checks import CheckMessage
 from django.core.management import get_commands
 from django.db import connections
 
@@ -15,12 +17,12 @@ _SQLITE_WAL_FIXED = (3, 51, 3)
 
 def register() -> None:
     """Add the checks to `manage.py check`."""
-    register_check(check_settings)
-    register_check(check_command)
-    register_check(check_sqlite)
+    checks.register(check_settings)
+    checks.register(check_command)
+    checks.register(check_sqlite)
     # Only with --deploy: Debian 12 has an affected version, and a laptop's risk is small.
-    register_check(check_sqlite_version, deploy=True)
-    register_check(check_content)
+    checks.register(check_sqlite_version, deploy=True)
+    checks.register(check_content)
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
@@ -28,7 +30,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     try:
         options()
     except WrongSetting as error:
-        return [Error(str(error), id="celeriac.E001")]
+        return [checks.Error(str(error), id="celeriac.E001")]
     return []
 
 
@@ -39,7 +41,7 @@ def check_command(**_: Any) -> list[CheckMessage]:
     if name == "celeriac":
         return []
     return [
-        Warning(
+        checks.Warning(
             f"`manage.py celery` belongs to {name!r}, not to Celeriac.",
             hint=f"Put 'celeriac' before {name!r} in INSTALLED_APPS.",
             id="celeriac.W001",
@@ -61,7 +63,7 @@ def check_sqlite(**_: Any) -> list[CheckMessage]:
     if not missing:
         return []
     return [
-        Warning(
+        checks.Warning(
             f"A web request may fail with 'database is locked' while a worker writes to database {alias!r}.",
             hint=f'DATABASES["{alias}"]["OPTIONS"] = {{{", ".join(missing)}}}',
             id="celeriac.W002",
@@ -74,14 +76,14 @@ def check_sqlite_version(**_: Any) -> list[CheckMessage]:
     alias = _sqlite_broker()
     if alias is None:
         return []
-    version = connections[alias].Database.sqlite_version_info
+    version = sqlite_version_info
     if version >= _SQLITE_WAL_FIXED:
         return []
     return [
-        Warning(
+        checks.Warning(
             f"SQLite {'.'.join(map(str, version))} has a rare defect in WAL mode when several processes "
             "write and checkpoint at once.",
-            hint="Use SQLite 3.51.3 or newer for busy sites, or PostgreSQL. Silence with SILENCED_SYSTEM_CHECKS.",
+            hint="Use SQLite 3.51.3 or newer for busy sites, or PostgreSQL.",
             id="celeriac.W003",
         )
     ]
@@ -96,8 +98,9 @@ def _sqlite_broker() -> str | None:
         alias = alias_in(str(get_app().conf.broker_url))
     except WrongSetting:
         return None
-    is_sqlite = alias in connections and connections[alias].vendor == "sqlite"
-    return alias if is_sqlite else None
+    if alias is None or alias not in connections:
+        return None
+    return alias if connections[alias].vendor == "sqlite" else None
 
 
 def check_content(**_: Any) -> list[CheckMessage]:
@@ -113,7 +116,7 @@ def check_content(**_: Any) -> list[CheckMessage]:
     if not unsafe or not str(conf.broker_url).startswith("django://"):
         return []
     return [
-        Error(
+        checks.Error(
             f"CELERY_ACCEPT_CONTENT allows {', '.join(unsafe)}: anyone who can write to the database "
             "could run code in the worker.",
             hint='Use CELERY_ACCEPT_CONTENT = ["json"].',

@@ -31,7 +31,7 @@ class Options:
     heartbeat_seconds: float = 5.0
     #: Seconds without a heartbeat after which a worker without a session lock is lost.
     lost_after_seconds: float = 30.0
-    #: Directory of the doorbells and locks of this host; None: beside the SQLite file or the user's run directory.
+    #: Directory of this host's doorbells and locks; None: beside the SQLite file, or the user's own.
     runtime_directory: str | None = None
 
 

@@ -86,6 +86,8 @@ class Broadcast(models.Model):
     """A message of a transient queue: remote control, its replies, events. Never a dead letter."""
 
     queue = models.CharField(max_length=NAME_LENGTH)
+    #: As in Message.
+    turn = models.SmallIntegerField(default=9)
     payload = models.TextField()
     expires_at = models.BigIntegerField()
 

@@ -13,8 +13,9 @@ from celery.app.amqp import AMQP
 from django.db import DatabaseError, transaction
 from django.utils.dateparse import parse_datetime
 
-from celeriac.broker import caller, failures, payload
+from celeriac.broker import caller, payload
 from celeriac.broker.transport import Transport
+from celeriac.database import failures
 from celeriac.errors import TablesMissing
 from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import Published, record_publish
@@ -31,7 +32,7 @@ def install(app: Celery) -> None:
     app.__dict__.pop("amqp", None)
 
 
-class _Recording(AMQP):  # type: ignore[misc]  # Celery is untyped
+class _Recording(AMQP):
     """Celery's AMQP, whose sender also records."""
 
     def _create_task_sender(self) -> Send:
@@ -79,6 +80,7 @@ def _exact(message: Any, options: Any) -> str:
 
 def _published(name: str, message: Any, options: Any) -> Published:
     headers = message.headers
+    has_row = isinstance(current_app.backend, DatabaseBackend) and not headers.get("ignore_result")
     queue = options.get("queue")
     return Published(
         task_id=headers["id"],
@@ -92,7 +94,7 @@ def _published(name: str, message: Any, options: Any) -> Published:
         parent_id=headers.get("parent_id"),
         root_id=headers.get("root_id"),
         group_id=headers.get("group"),
-        ignore_result=bool(headers.get("ignore_result")) or not isinstance(current_app.backend, DatabaseBackend),
+        ignore_result=not has_row,
         message=_exact(message, options),
     )
 

@@ -41,9 +41,7 @@ class Worker:
             return [line for line in self.lines if expression.search(line)]
 
         with self._changed:
-            self._changed.wait_for(
-                lambda: len(matching()) >= times or self._has_ended(), DEADLINE_SECONDS
-            )
+            self._changed.wait_for(lambda: len(matching()) >= times or self._has_ended(), DEADLINE_SECONDS)
         found = matching()
         assert len(found) >= times, f"no line matches {expression.pattern!r}:\n{self.output}"
         return found[times - 1]
@@ -109,7 +107,9 @@ class Project:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(text))
 
-    def manage(self, *arguments: str, check: bool = True, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def manage(
+        self, *arguments: str, check: bool = True, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         """Run `manage.py`; fails with what it printed when `check`."""
         ended = subprocess.run(
             [sys.executable, "-W", "ignore", "manage.py", *arguments],

@@ -106,5 +106,5 @@ def test_ctrl_c_finishes_the_running_task(database_project: Project, tmp_path: P
         assert worker.wait() == EX_FAILURE, worker.output
         assert notes.read_text() == "begin first\nfirst\n"
     with database_project.worker("-c", "1"):
-        wait_until(lambda: notes.read_text().endswith("second\n"), "the second task runs in the next worker")
+        wait_until(lambda: notes.read_text().endswith("begin second\nsecond\n"), "the second task runs in the next worker")
     assert notes.read_text() == "begin first\nfirst\nbegin second\nsecond\n"

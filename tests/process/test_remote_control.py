@@ -14,9 +14,7 @@ def test_inspect_answers(database_project: Project, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     with database_project.worker("-c", "1", "-n", "one@%h"):
         ping = database_project.manage("celery", "inspect", "ping", "--json")
-        database_project.python(
-            f"from tasks import note; result = note.delay({str(notes)!r}, 'long', 20).id"
-        )
+        database_project.python(f"from tasks import note; result = note.delay({str(notes)!r}, 'long', 20).id")
         wait_until(notes.exists, "the task begins")
         active = database_project.manage("celery", "inspect", "active", "--json")
         status = database_project.manage("celery", "status")

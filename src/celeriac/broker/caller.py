@@ -11,20 +11,20 @@ from typing import TypeVar
 
 from django.db import DatabaseError, connections, transaction
 
-from celeriac.broker import failures
 from celeriac.broker.queries import queries_for
-from celeriac.broker.session import Session, Work
+from celeriac.broker.session import BrokerSession, Work
+from celeriac.database import failures
 from celeriac.errors import TablesMissing
 
 T = TypeVar("T")
 
 #: The thread of a worker's event loop and its session.
-_loop: tuple[int, Session] | None = None
+_loop: tuple[int, BrokerSession] | None = None
 
 _PATIENCE_SECONDS = 10.0
 
 
-def use_session_in_loop(session: Session | None) -> None:
+def use_session_in_loop(session: BrokerSession | None) -> None:
     """Say that this thread runs a worker's event loop over `session`; None: no longer."""
     global _loop
     _loop = None if session is None else (threading.get_ident(), session)

@@ -20,6 +20,7 @@ class Channel(Publishing):
 
     QoS = QoS
     do_restore = False
+    closed: bool
 
     def __init__(self, connection: Any, **kwargs: Any) -> None:
         self.store = connection.store
@@ -27,7 +28,9 @@ class Channel(Publishing):
         self._callbacks: dict[str, Callable[[Any], Any]] = {}
         super().__init__(connection, **kwargs)
 
-    def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> None:  # noqa: FBT001 - kombu's signature
+    def basic_consume(
+        self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any
+    ) -> None:
         """Deliver from `queue` to `callback` when the transport polls."""
         self._tag_to_queue[consumer_tag] = queue
         self._active_queues.append(queue)
@@ -52,7 +55,7 @@ class Channel(Publishing):
             if queue not in self._active_queues:
                 self._callbacks.pop(queue, None)
 
-    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """One message of the queue, or None."""
         raw = next(iter(self._fetch([queue], 1)), None)
         if raw is None:
@@ -90,8 +93,7 @@ class Channel(Publishing):
             for row, queue, text in self.deliveries.collect(transient, limit):
                 found.append((queue, _raw(text, f"{TRANSIENT_TAG}{row}-{queue}", redelivered=False)))
         if lasting:
-            for claimed in self.deliveries.claim(lasting, limit):
-                found.append((claimed.queue, _claimed(claimed)))
+            found += [(claimed.queue, _claimed(claimed)) for claimed in self.deliveries.claim(lasting, limit)]
         return found
 
     def _give_back(self, messages: list[tuple[str, Any]]) -> None:

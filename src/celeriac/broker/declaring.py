@@ -43,7 +43,7 @@ class Declaring(virtual.Channel):
     def _has_queue(self, queue: str, **kwargs: Any) -> bool:
         return queue in self.connection.transient or self.store.has_queue(queue)
 
-    def queue_declare(self, queue: str | None = None, passive: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 - kombu's signature
+    def queue_declare(self, queue: str | None = None, passive: bool = False, **kwargs: Any) -> Any:
         """Declare a queue; a passive declaration only asks, and changes nothing."""
         if not passive:
             return super().queue_declare(queue, False, **kwargs)
@@ -58,7 +58,9 @@ class Declaring(virtual.Channel):
     def _purge(self, queue: str) -> int:
         return self.store.purge(queue)
 
-    def queue_delete(self, queue: str, if_unused: bool = False, if_empty: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+    def queue_delete(
+        self, queue: str, if_unused: bool = False, if_empty: bool = False, **kwargs: Any
+    ) -> None:
         """Delete a queue for every process, whoever declared it."""
         if if_empty and self._size(queue):
             return
@@ -67,7 +69,12 @@ class Declaring(virtual.Channel):
         self.store.delete_queue(queue)
 
     def queue_bind(
-        self, queue: str, exchange: str | None = None, routing_key: str = "", arguments: Any = None, **kwargs: Any
+        self,
+        queue: str,
+        exchange: str | None = None,
+        routing_key: str = "",
+        arguments: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Bind a queue to an exchange, for every process."""
         exchange = exchange or "amq.direct"
@@ -75,7 +82,12 @@ class Declaring(virtual.Channel):
         self.store.bind(self._bound(queue, exchange, routing_key))
 
     def queue_unbind(
-        self, queue: str, exchange: str | None = None, routing_key: str = "", arguments: Any = None, **kwargs: Any
+        self,
+        queue: str,
+        exchange: str | None = None,
+        routing_key: str = "",
+        arguments: Any = None,
+        **kwargs: Any,
     ) -> None:
         self.state.binding_delete(queue, exchange, routing_key)
         self.store.unbind(exchange or "amq.direct", routing_key, queue)
@@ -90,7 +102,9 @@ class Declaring(virtual.Channel):
     def _bound(self, queue: str, exchange: str, routing_key: str) -> Bound:
         transient = self.connection.transient.get(queue)
         expires_at = clock.now() + clock.seconds(transient.expires_seconds) if transient else None
-        return Bound(exchange, self._type_name(exchange), routing_key, queue, transient is not None, expires_at)
+        return Bound(
+            exchange, self._type_name(exchange), routing_key, queue, transient is not None, expires_at
+        )
 
     def _type_name(self, exchange: str) -> str:
         declared = self.state.exchanges.get(exchange)

@@ -17,7 +17,7 @@ from django.db import connections
 from celeriac.broker import clock, presence
 from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import STEP, Claimed, Queries
-from celeriac.broker.session import Session
+from celeriac.broker.session import BrokerSession
 from celeriac.conf import options
 from celeriac.dead_letters import dead_lettered
 
@@ -52,7 +52,7 @@ class Deliveries:
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
-        self.session = Session(alias)
+        self.session = BrokerSession(alias)
         self._lock = threading.RLock()
         self._held: dict[str, Held] = {}
         self._acks: list[Pair] = []
@@ -80,9 +80,7 @@ class Deliveries:
     def collect(self, queues: Sequence[str], limit: int) -> list[tuple[int, str, str]]:
         """Take messages out of transient queues."""
         now = clock.now()
-        if not self.session.run(
-            lambda connection, _: routing.waiting(connection, queues), atomic=False
-        ):
+        if not self.session.run(lambda connection, _: routing.waiting(connection, queues, now), atomic=False):
             return []
         return self.session.run(lambda connection, _: routing.collect(connection, queues, limit, now))
 
@@ -136,8 +134,7 @@ class Deliveries:
         """Give back messages that were not started."""
         pairs = [held.pair for tag in list(tags) if (held := self._settle(tag))]
         for start in range(0, len(pairs), STEP):
-            step = pairs[start : start + STEP]
-            self.session.run(lambda connection, queries, step=step: queries.release(connection, step))
+            self._release(pairs[start : start + STEP])
 
     def flush(self) -> None:
         """Write the collected acks."""
@@ -158,6 +155,9 @@ class Deliveries:
             tags = list(self._held)
         self.release(tags)
         self.session.close()
+
+    def _release(self, pairs: list[Pair]) -> None:
+        self.session.run(lambda connection, queries: queries.release(connection, pairs))
 
     def _settle(self, tag: str) -> Held | None:
         with self._lock:
@@ -193,12 +193,8 @@ class Deliveries:
         return True
 
     def _bury(self, pair: Pair, reason: str, message: Claimed | None = None) -> None:
-        self.session.run(
-            lambda connection, queries: queries.bury(connection, [pair], reason, clock.now())
-        )
-        logger.error(
-            "Message %s is a dead letter: %s.", (message and message.task_id) or pair[0], reason
-        )
+        self.session.run(lambda connection, queries: queries.bury(connection, [pair], reason, clock.now()))
+        logger.error("Message %s is a dead letter: %s.", (message and message.task_id) or pair[0], reason)
         if message is not None and message.task_id:
             dead_lettered.send_robust(
                 Deliveries, task_id=message.task_id, task_name=message.task_name, reason=reason
@@ -210,5 +206,5 @@ class Deliveries:
 
 def close_all() -> None:
     """End of the process: see Deliveries.close."""
-    for deliveries in list(_opened):
+    for deliveries in _opened:
         deliveries.close()

@@ -8,7 +8,7 @@ from django.db import connections
 from celeriac.broker import runtime
 from celeriac.broker.queries.mysql import MysqlQueries
 from celeriac.broker.queries.postgresql import PostgresqlQueries
-from celeriac.broker.session import Session
+from celeriac.broker.session import BrokerSession
 
 try:
     import fcntl
@@ -22,10 +22,11 @@ _SPACE = 0x43656C65
 class SessionLock:
     """The lock of one worker; `session` must live as long as the worker does."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: BrokerSession) -> None:
         self._session = session
         self._vendor = connections[session.alias].vendor
-        self._directory = runtime.directory(session.alias) if self._vendor == "sqlite" else None
+        is_possible = self._vendor == "sqlite" and fcntl is not None
+        self._directory = runtime.directory(session.alias) if is_possible else None
         self._fd: int | None = None
 
     def acquire(self, worker: int) -> bool:
@@ -104,7 +105,7 @@ class SessionLock:
 
     def _try_file(self, worker: int) -> int | None:
         """An open file with its lock; None: somebody else has it, or this host has no such locks."""
-        if fcntl is None or self._directory is None:
+        if self._directory is None:
             return None
         try:
             fd = os.open(self._path(worker), os.O_RDWR | os.O_CREAT, 0o660)

@@ -8,6 +8,7 @@ from kombu.utils.json import dumps, loads
 
 from celeriac.broker import clock
 from celeriac.broker.queries.base import NewMessage
+from celeriac.broker.queries.routing import NewCopy
 from celeriac.conf import options
 from celeriac.models import MessageState
 
@@ -48,10 +49,10 @@ def new_message(queue: str, message: Mapping[str, Any], message_ttl: int | None)
     available_at = _moment(headers.get("eta")) or now
     return NewMessage(
         queue=queue,
-        turn=MAX_PRIORITY - priority(properties),
+        turn=turn(properties),
         state=MessageState.DELAYED if available_at > now else MessageState.READY,
         available_at=available_at,
-        expires_at=_expires_at(now, properties.get("expiration"), message_ttl),
+        expires_at=expires_at(now, properties, message_ttl),
         published_at=now,
         task_id=_text(headers.get("id")),
         task_name=_text(headers.get("task")),
@@ -59,12 +60,26 @@ def new_message(queue: str, message: Mapping[str, Any], message_ttl: int | None)
     )
 
 
-def priority(properties: Mapping[str, Any]) -> int:
-    """0 to 9, the highest first, as on RabbitMQ."""
+def new_copy(message: Mapping[str, Any], lifetime: float) -> NewCopy:
+    """What a transient queue keeps of a message, for `lifetime` seconds at the longest."""
+    properties = message.get("properties") or {}
+    ends = expires_at(clock.now(), properties, int(lifetime * 1000))
+    assert ends is not None  # `lifetime` is one of the lives.
+    return NewCopy(turn(properties), encode(message), ends)
+
+
+def turn(properties: Mapping[str, Any]) -> int:
+    """The lower, the sooner: priorities go from 0 to 9, the highest first, as on RabbitMQ."""
     try:
-        return max(0, min(MAX_PRIORITY, int(properties.get("priority") or 0)))
+        return MAX_PRIORITY - max(0, min(MAX_PRIORITY, int(properties.get("priority") or 0)))
     except (TypeError, ValueError):
-        return 0
+        return MAX_PRIORITY
+
+
+def expires_at(now: int, properties: Mapping[str, Any], message_ttl: int | None) -> int | None:
+    """When its life ends: kombu writes `expiration` as milliseconds in a string; the shorter life counts."""
+    lives = [int(str(life)) for life in (properties.get("expiration"), message_ttl) if life not in (None, "")]
+    return now + min(lives) * 1000 if lives else None
 
 
 def _moment(eta: object) -> int | None:
@@ -75,12 +90,6 @@ def _moment(eta: object) -> int | None:
     except ValueError:
         # Celery's worker refuses such a message by its own rules; it must reach it for that.
         return None
-
-
-def _expires_at(now: int, expiration: object, message_ttl: int | None) -> int | None:
-    """kombu writes `expiration` as milliseconds in a string; the shorter of the two lives counts."""
-    lives = [int(str(life)) for life in (expiration, message_ttl) if life not in (None, "")]
-    return now + min(lives) * 1000 if lives else None
 
 
 def _text(value: object) -> str | None:

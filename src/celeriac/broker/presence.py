@@ -12,11 +12,11 @@ import time
 from collections.abc import Sequence
 
 from celeriac.broker import clock
-from celeriac.broker.failures import BrokerConnectionLost, BrokerRefused
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.queries import workers
 from celeriac.broker.reaper import Reaper
-from celeriac.broker.session import Session
+from celeriac.broker.session import BrokerSession
 from celeriac.broker.wakeup import doorbell
 from celeriac.conf import options
 from celeriac.errors import NodeNameTaken
@@ -62,7 +62,7 @@ class Presence:
         self.node = node
         self.worker = 0
         self._host = socket.gethostname()
-        self._session = Session(alias)
+        self._session = BrokerSession(alias)
         self._lock = SessionLock(self._session)
         self._reaper = Reaper(self._session, self._lock, self._host)
         self._has_lock = False

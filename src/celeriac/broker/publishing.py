@@ -3,7 +3,7 @@
 from typing import Any
 
 from celeriac.broker.declaring import BROADCAST_SECONDS, TRANSIENT_SECONDS, Declaring, Transient
-from celeriac.broker.failures import BrokerRefused
+from celeriac.broker.errors import BrokerRefused
 from celeriac.broker.queries.routing import Bound
 
 
@@ -72,9 +72,11 @@ class Publishing(Declaring):
 
     def _transient(self, queue: str, message: Any) -> Transient | None:
         if queue in self.connection.transient:
-            return self.connection.transient[queue]  # type: ignore[no-any-return]  # kombu is untyped
+            return self.connection.transient[queue]
         exchange = message["properties"]["delivery_info"].get("exchange")
-        if exchange and any(each.is_transient for each in self.store.bindings(exchange) if each.queue == queue):
+        if exchange and any(
+            each.is_transient for each in self.store.bindings(exchange) if each.queue == queue
+        ):
             return Transient(TRANSIENT_SECONDS, BROADCAST_SECONDS)
         return None
 
@@ -82,4 +84,4 @@ class Publishing(Declaring):
         """Text goes into the text column as it is; only bytes need base64."""
         if isinstance(body, str):
             return body, "utf-8"
-        return super().encode_body(body, "base64")  # type: ignore[no-any-return]  # kombu is untyped
+        return super().encode_body(body, "base64")

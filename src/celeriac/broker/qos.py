@@ -52,7 +52,7 @@ class QoS(virtual.QoS):
         else:
             self._deliveries.ack(delivery_tag)
 
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         if delivery_tag.startswith(TRANSIENT_TAG):
             self._reject_transient(delivery_tag, requeue=requeue)
         elif requeue:

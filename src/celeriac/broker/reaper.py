@@ -8,7 +8,7 @@ from celeriac.broker import clock
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.queries import routing, workers
 from celeriac.broker.queries.workers import Peer
-from celeriac.broker.session import Session
+from celeriac.broker.session import BrokerSession
 from celeriac.conf import options
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class _Seen:
 class Reaper:
     """Belongs to the presence of one process and runs in its thread."""
 
-    def __init__(self, session: Session, lock: SessionLock, host: str) -> None:
+    def __init__(self, session: BrokerSession, lock: SessionLock, host: str) -> None:
         self._session = session
         self._lock = lock
         self._host = host

@@ -18,12 +18,13 @@ def directory(alias: str) -> Path | None:
     Beside a SQLite file, because whoever may write the one may write the other; else in the user's
     own run directory, with a name that only this database has.
     """
-    return _made(alias, str(connections[alias].settings_dict["NAME"]), options().runtime_directory)
+    # The name is part of the question: tests give an alias another database.
+    return _made(str(connections[alias].settings_dict["NAME"]), alias, options().runtime_directory)
 
 
 @lru_cache
-def _made(alias: str, name: str, configured: str | None) -> Path | None:
-    """Once per database: a publisher rings for every message. `name` only tells databases apart."""
+def _made(_name: str, alias: str, configured: str | None) -> Path | None:
+    """Once per database: a publisher rings for every message."""
     wanted = _wanted(alias, configured)
     if wanted is None or not hasattr(os, "mkfifo"):
         return None
@@ -39,9 +40,11 @@ def _made(alias: str, name: str, configured: str | None) -> Path | None:
 def sqlite_file(alias: str) -> Path | None:
     """The file of a SQLite alias; None for another vendor or a database in memory."""
     connection = connections[alias]
-    if connection.vendor != "sqlite" or connection.is_in_memory_db():
+    name = str(connection.settings_dict["NAME"])
+    # SQLite's own spellings of a database in memory; Django's tests use the second.
+    if connection.vendor != "sqlite" or name in {"", ":memory:"} or "mode=memory" in name:
         return None
-    return Path(str(connection.settings_dict["NAME"])).resolve()
+    return Path(name.removeprefix("file:").partition("?")[0]).resolve()
 
 
 def _wanted(alias: str, configured: str | None) -> Path | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 
 from celeriac.broker import caller, clock, payload
 from celeriac.broker.queries import routing
@@ -47,12 +47,9 @@ class Store:
         self.wake_consumers()
 
     def broadcast(self, queues: list[str], message: Mapping[str, Any], lifetime: float) -> None:
-        """Add a copy to each transient queue; it is gone after `lifetime` seconds."""
-        text, expires_at = payload.encode(message), clock.now() + clock.seconds(lifetime)
-        caller.run(
-            self.alias,
-            lambda connection, _: routing.broadcast(connection, queues, text, expires_at),
-        )
+        """Add a copy to each transient queue; it is gone after `lifetime` seconds at the latest."""
+        copy = payload.new_copy(message, lifetime)
+        caller.run(self.alias, lambda connection, _: routing.broadcast(connection, queues, copy))
         self.wake_consumers()
 
     def wake_consumers(self) -> None:
@@ -109,18 +106,14 @@ class Store:
 
     def unbind(self, exchange: str, routing_key: str, queue: str) -> None:
         self._routes.pop(exchange, None)
-        caller.run(
-            self.alias, lambda connection, _: routing.unbind(connection, exchange, routing_key, queue)
-        )
+        caller.run(self.alias, lambda connection, _: routing.unbind(connection, exchange, routing_key, queue))
 
     def bindings(self, exchange: str, *, fresh: bool = False) -> list[Bound]:
         """The queues bound to an exchange, at most a second old unless `fresh`."""
         now = clock.now()
         read_at, bound = self._routes.get(exchange, (0, []))
         if fresh or now - read_at > clock.seconds(_ROUTES_LAST_SECONDS):
-            bound = caller.run(
-                self.alias, lambda connection, _: routing.bindings(connection, exchange, now)
-            )
+            bound = caller.run(self.alias, lambda connection, _: routing.bindings(connection, exchange, now))
             self._routes[exchange] = (now, bound)
         return bound
 
@@ -132,6 +125,6 @@ class Store:
         """
         if connections[self.alias].in_atomic_block:
             action = partial(caller.run, self.alias, work)
-            caller.transaction.on_commit(action, using=self.alias)
+            transaction.on_commit(action, using=self.alias)
         else:
             caller.run(self.alias, work)

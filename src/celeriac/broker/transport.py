@@ -1,6 +1,5 @@
 """The kombu transport behind `django://` and `django://ALIAS`."""
 
-import socket
 import time
 from typing import Any
 
@@ -11,7 +10,7 @@ from kombu.transport import virtual
 from celeriac.broker.address import SCHEME, alias_in
 from celeriac.broker.channel import Channel
 from celeriac.broker.deliveries import deliveries_for
-from celeriac.broker.failures import BrokerConnectionLost, BrokerRefused
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.hub import HubLink
 from celeriac.broker.store import store_for
 
@@ -96,7 +95,7 @@ class Transport(virtual.Transport):
         again = True
         while again:
             # As long as something comes and there is room: the loop would only come back here.
-            again = any([channel.poll() for channel in list(self.channels)])
+            again = self._poll_channels() > 0
         return due_in
 
     def renew_bindings(self) -> None:
@@ -110,11 +109,11 @@ class Transport(virtual.Transport):
         pause = _SHORTEST_PAUSE
         while True:
             self._promote()
-            if any([channel.poll() for channel in list(self.channels)]):
+            if self._poll_channels():
                 return
             now = time.monotonic()
             if timeout is not None and now - started >= timeout:
-                raise socket.timeout
+                raise TimeoutError
             if now - renewed >= _RENEW_SECONDS:
                 renewed = now
                 self.renew_bindings()
@@ -122,9 +121,12 @@ class Transport(virtual.Transport):
             time.sleep(max(0.0, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:  # noqa: FBT001, FBT002 - kombu's signature
+    def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:
         """The URL holds an alias and nothing secret."""
         return f"django://{'' if self.alias == 'default' else self.alias}"
+
+    def _poll_channels(self) -> int:
+        return sum(channel.poll() for channel in list(self.channels))
 
     def _promote(self) -> float | None:
         lasting = [
@@ -134,4 +136,3 @@ class Transport(virtual.Transport):
             if queue not in self.transient
         ]
         return self.deliveries.promote_due(lasting) if lasting else None
-

@@ -14,9 +14,7 @@ from celeriac.worker.platform import Decision
 from celeriac.worker.preflight import Preflight
 
 
-def lines(
-    app: Celery, worker: Any, found: Preflight, decision: Decision, *, has_beat: bool
-) -> Iterator[str]:
+def lines(app: Celery, worker: Any, found: Preflight, decision: Decision, *, has_beat: bool) -> Iterator[str]:
     """The banner, a line at a time."""
     yield (
         f"Celeriac {__version__} · Celery {celery.__version__} · Django {django.get_version()}"

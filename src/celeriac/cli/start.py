@@ -79,7 +79,7 @@ def _show_banner(
     app: Celery,
     found: preflight.Preflight,
     decision: platform.Decision,
-    has_beat: bool,  # noqa: FBT001 - bound by partial
+    has_beat: bool,
     instance: Any,
     **_: Any,
 ) -> None:

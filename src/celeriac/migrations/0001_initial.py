@@ -40,6 +40,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('queue', models.CharField(max_length=200)),
+                ('turn', models.SmallIntegerField(default=9)),
                 ('payload', models.TextField()),
                 ('expires_at', models.BigIntegerField()),
             ],

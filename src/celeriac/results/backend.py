@@ -60,7 +60,7 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
     def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
         """Remember a chord before its header is sent."""
         self.ensure_chords_allowed()
-        chords.begin(self, header_result_args)
+        chords.begin(self, header_result_args, body)
 
     def add_to_chord(self, chord_id: str, result: Any) -> None:
         """Let the body wait for one more task."""

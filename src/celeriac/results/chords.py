@@ -9,6 +9,7 @@ they expire, so that a late delivery finds that the body was sent.
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,9 +24,19 @@ from celeriac.results.retry import is_passing, until_stored
 logger = logging.getLogger(__name__)
 
 
-def begin(backend: Any, header_result_args: Any) -> None:
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A header task that ended, and the body of its chord; without a task it is the chord that came late."""
+
+    group_id: str
+    body: Any
+    task_id: str | None = None
+    state: str = states.SUCCESS
+
+
+def begin(backend: Any, header_result_args: Any, body: Any) -> None:
     """Store the chord before its header is sent; a chord that is there already stays as it is."""
-    header = header_result_args
+    alias, header = backend.alias, header_result_args
     if not isinstance(header, GroupResult):
         header = backend.app.GroupResult(*header_result_args)
     results = list(header.results)
@@ -34,7 +45,11 @@ def begin(backend: Any, header_result_args: Any) -> None:
         size=len(list(_leaves(results))),
         header=json.dumps([result.as_tuple() for result in results]),
     )
-    until_stored(backend.alias, partial(_insert_once, backend.alias, Chord, [chord], ["group_id"]))
+    until_stored(alias, partial(_insert_once, alias, Chord, [chord], ["group_id"]))
+    if connections[alias].in_atomic_block:
+        # On a broker outside of this database the header may run, and end, before the caller commits.
+        late = partial(_settle, backend, _End(header.id, body))
+        transaction.on_commit(late, using=alias, robust=True)
 
 
 def add(alias: str, group_id: str, result: Any) -> None:
@@ -44,53 +59,57 @@ def add(alias: str, group_id: str, result: Any) -> None:
 
 def part_ended(backend: Any, request: Any, state: str) -> None:
     """Count the part of `request`; when it was the last one, send the body or fail it."""
-    alias = backend.alias
-    error = until_stored(alias, partial(_count, backend, request, state))
-    if error is None:
-        return
+    end = _End(request.group, request.chord, request.id, state)
+    # The second look: the chord may have been committed between the first one and the commit of the part.
+    if not _settle(backend, end) and not _settle(backend, end):
+        logger.warning("Task %s ended, but its chord %s is not known (yet).", request.id, request.group)
+
+
+def _settle(backend: Any, end: _End) -> bool:
+    """Send or fail the body if nothing is missing; False when the chord is not known."""
+    outcome = until_stored(backend.alias, partial(_count, backend, end))
+    if not isinstance(outcome, ChordError):
+        return outcome
     # Outside of the transaction: this runs the user's errbacks, whose own errors must not undo the part.
     try:
         # Celery takes the traceback from the error that is being handled.
-        raise error
+        raise outcome
     except ChordError:
-        logger.exception("Chord %r failed.", request.group)
-        backend.chord_error_from_stack(callback=_body(backend, request), exc=error)
-    until_stored(alias, partial(_mark_sent, alias, request.group))
+        logger.exception("Chord %r failed.", end.group_id)
+        backend.chord_error_from_stack(callback=maybe_signature(end.body, app=backend.app), exc=outcome)
+    until_stored(backend.alias, partial(_mark_sent, backend.alias, end.group_id))
+    return True
 
 
-def _count(backend: Any, request: Any, state: str) -> ChordError | None:
-    """One transaction; returns why the body cannot be sent. It begins with a write.
+def _count(backend: Any, end: _End) -> bool | ChordError:
+    """One transaction: store the part, and send the body if it was the last; or return why that cannot be.
 
-    SQLite would refuse a transaction that reads and then writes while another one wrote in between.
+    It begins with a write: SQLite would refuse one that reads first while another one writes in between.
     """
-    alias, group_id = backend.alias, request.group
+    alias, group_id = backend.alias, end.group_id
     with transaction.atomic(using=alias):
-        _insert_parts(alias, group_id, [request.id])
+        _insert_parts(alias, group_id, [] if end.task_id is None else [end.task_id])
         # Locks the chord's row: the one who counts last sees every part.
-        chord = Chord.objects.using(alias).select_for_update().filter(group_id=group_id).first()
-        if chord is None:
-            transaction.set_rollback(True, using=alias)
-            logger.warning("Task %s ended, but its chord %s is not known.", request.id, group_id)
-            return None
-        if chord.is_sent:
-            return None
-        header = [result_from_tuple(item, app=backend.app) for item in json.loads(chord.header)]
-        if state in states.PROPAGATE_STATES:
+        chords = Chord.objects.using(alias).select_for_update().defer("header")
+        chord = chords.filter(group_id=group_id).first()
+        if chord is None or chord.is_sent:
+            return chord is not None
+        if end.state in states.PROPAGATE_STATES:
             # A chain that fails before its last link, a group, returns the group's id for all of its tasks.
-            _insert_parts(alias, group_id, _leaves_of(request.id, header))
+            _insert_parts(alias, group_id, _leaves_of(end.task_id, _header(backend, chord)))
         if ChordPart.objects.using(alias).filter(group_id=group_id).count() < chord.size:
-            return None
-        return _send(backend, request, chord, header)
+            return True
+        return _send(backend, end, chord)
 
 
-def _send(backend: Any, request: Any, chord: Chord, header: list[Any]) -> ChordError | None:
+def _send(backend: Any, end: _End, chord: Chord) -> bool | ChordError:
     try:
-        values = _joined(backend, header)
+        values = _joined(backend, _header(backend, chord))
     except ChordError as error:
         return error
     try:
         with transaction.atomic(using=backend.alias):
-            _body(backend, request).delay(values)
+            maybe_signature(end.body, app=backend.app).delay(values)
     except Exception as error:  # Whatever it is, the body must not wait for ever.
         if is_passing(error):
             raise
@@ -98,7 +117,11 @@ def _send(backend: Any, request: Any, chord: Chord, header: list[Any]) -> ChordE
         failure.__cause__ = error
         return failure
     _mark_sent(backend.alias, chord.group_id)
-    return None
+    return True
+
+
+def _header(backend: Any, chord: Chord) -> list[Any]:
+    return [result_from_tuple(item, app=backend.app) for item in json.loads(chord.header)]
 
 
 def _joined(backend: Any, header: list[Any]) -> list[Any]:
@@ -123,10 +146,6 @@ def _value(result: Any, metas: Mapping[str, dict[str, Any]]) -> Any:
     return meta["result"]
 
 
-def _body(backend: Any, request: Any) -> Any:
-    return maybe_signature(request.chord, app=backend.app)
-
-
 def _leaves(results: list[Any]) -> Iterator[str]:
     """The ids of the tasks whose end counts, through groups in groups."""
     for result in results:
@@ -136,7 +155,7 @@ def _leaves(results: list[Any]) -> Iterator[str]:
             yield result.id
 
 
-def _leaves_of(group_id: str, results: list[Any]) -> list[str]:
+def _leaves_of(group_id: str | None, results: list[Any]) -> list[str]:
     """The tasks of the group with this id, if the header has one."""
     groups = [result for result in results if isinstance(result, GroupResult)]
     found = [group for group in groups if group.id == group_id]
@@ -148,7 +167,8 @@ def _leaves_of(group_id: str, results: list[Any]) -> list[str]:
 
 def _insert_parts(alias: str, group_id: str, task_ids: list[str]) -> None:
     parts = [ChordPart(group_id=group_id, task_id=task_id) for task_id in task_ids]
-    _insert_once(alias, ChordPart, parts, ["group_id", "task_id"])
+    if parts:
+        _insert_once(alias, ChordPart, parts, ["group_id", "task_id"])
 
 
 def _insert_once(alias: str, model: type[models.Model], rows: list[Any], unique: list[str]) -> None:

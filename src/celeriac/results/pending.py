@@ -92,7 +92,8 @@ def _write_or_log(alias: str, published: Published) -> None:
 
 
 def _write(alias: str, published: Published) -> None:
-    with transaction.atomic(using=alias):
+    # No savepoint: who publishes has one around the message and these rows.
+    with transaction.atomic(using=alias, savepoint=False):
         # Where results go to another backend, nobody would ever move the row on.
         if not published.ignore_result and isinstance(current_app.backend, RowFormat):
             mark = current_app.backend.pending_of(published)

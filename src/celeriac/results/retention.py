@@ -39,6 +39,10 @@ def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[Query
     chords = Chord.objects.using(alias).order_by("created_at")
     yield chords.filter(created_at__lt=ended, is_sent=True)
     yield chords.filter(created_at__lt=given_up, is_sent=False)
+    # Parts of a chord whose publisher never committed go when the results of their tasks have gone.
+    chord = Exists(Chord.objects.using(alias).filter(group_id=OuterRef("group_id")))
+    result = Exists(results.order_by().filter(task_id=OuterRef("task_id")))
+    yield ChordPart.objects.using(alias).filter(~chord, ~result)
 
 
 def _delete_in_steps(alias: str, rows: QuerySet[Any], step: int) -> int:

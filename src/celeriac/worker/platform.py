@@ -48,7 +48,9 @@ def decide(
         return Decision(pool or "prefork", None, None, False, None, "as chosen")
     if platform == "win32":
         needs_shim = celery_version < _NATIVE_SPAWN
-        return Decision("prefork", None, None, needs_shim, _SPAWN_ALIVE_SECONDS, "as chosen; spawned on Windows")
+        return Decision(
+            "prefork", None, None, needs_shim, _SPAWN_ALIVE_SECONDS, "as chosen; spawned on Windows"
+        )
     if platform == "darwin" or start_method == "spawn":
         reason = "as chosen" if start_method else "spawned, as macOS may abort forked processes"
         cap = _MAC_CONCURRENCY if platform == "darwin" and concurrency is None else None

@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from celeriac.broker import address, caller, runtime
 from celeriac.broker.queries import queries_for
 from celeriac.broker.queries.sqlite import SqliteQueries
-from celeriac.broker.session import Session
+from celeriac.broker.session import BrokerSession
 from celeriac.broker.transports import known_schemes
 from celeriac.conf import options
 from celeriac.errors import CeleriacError, TablesMissing, UnknownDatabase, UnsupportedDatabase, WrongSetting
@@ -86,7 +86,7 @@ def _missing(alias: str, table: str) -> str:
 def _use_wal(alias: str) -> bool:
     if runtime.sqlite_file(alias) is None:
         return False
-    session = Session(alias)
+    session = BrokerSession(alias)
     try:
         return session.run(_to_wal, atomic=False)
     finally:

@@ -21,9 +21,7 @@ _UID = "celeriac.worker"
 def install(app: Celery) -> None:
     """Follow the workers of this app; done once, when Django is ready."""
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
-    signals.celeryd_after_setup.connect(
-        partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin"
-    )
+    signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     signals.worker_shutdown.connect(_end_worker, dispatch_uid=f"{_UID}.end")
 
 

@@ -53,25 +53,12 @@ class Queries:
     #: The time of the database, in microseconds.
     now = "%s"
 
-    def tune(self, connection: Connection) -> None:
-        """Set what a connection of the broker needs beyond the project's own settings."""
+    def notify(self, connection: Connection) -> None:
+        """Wake the consumers on every host, where the database can."""
 
     def check_version(self, connection: Connection) -> str | None:
         """Why this server cannot carry the broker, or None."""
         return None
-
-    # Transactions: on the broker's own connections, which Django's `atomic` does not know.
-
-    def begin(self, connection: Connection) -> None:
-        execute(connection, "BEGIN")
-
-    def commit(self, connection: Connection) -> None:
-        execute(connection, "COMMIT")
-
-    def rollback(self, connection: Connection) -> None:
-        execute(connection, "ROLLBACK")
-
-    # Messages
 
     def publish(self, connection: Connection, message: NewMessage) -> None:
         execute(
@@ -155,7 +142,8 @@ class Queries:
         """Move messages to the dead letters."""
         execute(
             connection,
-            "INSERT INTO celeriac_deadletter (queue, task_id, task_name, payload, deliveries, reason, died_at)"
+            "INSERT INTO celeriac_deadletter"
+            " (queue, task_id, task_name, payload, deliveries, reason, died_at)"
             " SELECT queue, task_id, task_name, payload, deliveries, %s, %s FROM celeriac_message"
             f" WHERE {self.fence(held)}",
             (reason, now, *fenced(held)),
@@ -194,7 +182,8 @@ class Queries:
         """Make ready again what a lost worker held. Index: celeriac_message_claimed."""
         return execute(
             connection,
-            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL WHERE claimed_by = %s",
+            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL"
+            " WHERE claimed_by = %s",
             (worker,),
         )
 

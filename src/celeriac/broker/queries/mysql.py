@@ -13,25 +13,22 @@ class MysqlQueries(base.Queries):
     # SYSDATE, not NOW(): the latter stands still within a statement of a trigger or a function.
     now = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
 
-    def tune(self, connection: Connection) -> None:
-        # The default of the server, REPEATABLE READ, would lock the gaps beside a claimed row.
-        base.execute(connection, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-
     def check_version(self, connection: Connection) -> str | None:
         version = connection.mysql_version  # type: ignore[attr-defined]  # of Django's MySQL wrapper
         maria = connection.mysql_is_mariadb  # type: ignore[attr-defined]  # of Django's MySQL wrapper
         name, oldest = ("MariaDB", (10, 6)) if maria else ("MySQL", (8, 0, 1))
         if version >= oldest:
             return None
-        return f"{name} {'.'.join(map(str, version))} is too old: Celeriac needs {'.'.join(map(str, oldest))}."
-
-    def begin(self, connection: Connection) -> None:
-        base.execute(connection, "START TRANSACTION")
+        return (
+            f"{name} {'.'.join(map(str, version))} is too old: Celeriac needs {'.'.join(map(str, oldest))}."
+        )
 
     def claim(
         self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int
     ) -> list[base.Claimed]:
-        alive = base.fetch(connection, "SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost", (worker,))
+        alive = base.fetch(
+            connection, "SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost", (worker,)
+        )
         ids = self._lock_soonest(connection, queues, limit) if alive else []
         if not ids:
             return []

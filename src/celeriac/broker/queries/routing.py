@@ -20,6 +20,15 @@ class Bound:
     expires_at: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class NewCopy:
+    """A message for transient queues."""
+
+    turn: int
+    payload: str
+    expires_at: int
+
+
 def declare_queue(connection: Connection, name: str, message_ttl: int | None) -> None:
     """Remember the queue; one that is known already gets the new time to live."""
     known = fetch(connection, "SELECT message_ttl FROM celeriac_queue WHERE name = %s", (name,))
@@ -30,9 +39,7 @@ def declare_queue(connection: Connection, name: str, message_ttl: int | None) ->
             (name, message_ttl),
         )
     elif known[0][0] != message_ttl:
-        execute(
-            connection, "UPDATE celeriac_queue SET message_ttl = %s WHERE name = %s", (message_ttl, name)
-        )
+        execute(connection, "UPDATE celeriac_queue SET message_ttl = %s WHERE name = %s", (message_ttl, name))
 
 
 def queue(connection: Connection, name: str) -> tuple[int | None] | None:
@@ -81,7 +88,7 @@ def bindings(connection: Connection, exchange: str, now: int) -> list[Bound]:
         " WHERE exchange = %s AND (expires_at IS NULL OR expires_at > %s)",
         (exchange, now),
     )
-    return [Bound(*row[:4], bool(row[4]), row[5]) for row in rows]
+    return [Bound(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows]
 
 
 def is_bound(connection: Connection, name: str) -> bool:
@@ -89,38 +96,40 @@ def is_bound(connection: Connection, name: str) -> bool:
     return bool(fetch(connection, "SELECT 1 FROM celeriac_binding WHERE queue = %s LIMIT 1", (name,)))
 
 
-def broadcast(connection: Connection, queues: Sequence[str], payload: str, expires_at: int) -> None:
+def broadcast(connection: Connection, queues: Sequence[str], copy: NewCopy) -> None:
     """Put a copy into each transient queue, in one statement."""
-    rows = ", ".join(["(%s, %s, %s)"] * len(queues))
-    parameters = [value for queue in queues for value in (queue, payload, expires_at)]
+    rows = ", ".join(["(%s, %s, %s, %s)"] * len(queues))
+    parameters = [value for queue in queues for value in (queue, copy.turn, copy.payload, copy.expires_at)]
     execute(
-        connection, f"INSERT INTO celeriac_broadcast (queue, payload, expires_at) VALUES {rows}", parameters
+        connection,
+        f"INSERT INTO celeriac_broadcast (queue, turn, payload, expires_at) VALUES {rows}",
+        parameters,
     )
 
 
 def collect(
     connection: Connection, queues: Sequence[str], limit: int, now: int
 ) -> list[tuple[int, str, str]]:
-    """Take messages out of transient queues: (id, queue, payload), oldest first."""
+    """Take messages out of transient queues: (id, queue, payload), soonest first."""
     rows = fetch(
         connection,
-        "SELECT id, queue, payload, expires_at FROM celeriac_broadcast"
-        f" WHERE queue IN ({marks(queues)}) ORDER BY id LIMIT {int(limit)}",
-        queues,
+        f"SELECT id, queue, payload FROM celeriac_broadcast WHERE queue IN ({marks(queues)})"
+        f" AND expires_at > %s ORDER BY turn, id LIMIT {int(limit)}",
+        (*queues, now),
     )
     if rows:
         ids = [row[0] for row in rows]
         execute(connection, f"DELETE FROM celeriac_broadcast WHERE id IN ({marks(ids)})", ids)
-    return [(row[0], row[1], row[2]) for row in rows if row[3] > now]
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
-def waiting(connection: Connection, queues: Sequence[str]) -> bool:
+def waiting(connection: Connection, queues: Sequence[str], now: int) -> bool:
     """Whether a collect would find something; takes no lock."""
     return bool(
         fetch(
             connection,
-            f"SELECT 1 FROM celeriac_broadcast WHERE queue IN ({marks(queues)}) LIMIT 1",
-            queues,
+            f"SELECT 1 FROM celeriac_broadcast WHERE queue IN ({marks(queues)}) AND expires_at > %s LIMIT 1",
+            (*queues, now),
         )
     )
 
@@ -137,11 +146,11 @@ def drop(connection: Connection, queue: str) -> int:
 
 def sweep(connection: Connection, now: int) -> None:
     """Delete what nobody has read in time: transient bindings and their messages."""
-    execute(connection, "DELETE FROM celeriac_binding WHERE expires_at IS NOT NULL AND expires_at <= %s", (now,))
-    # Two statements: MariaDB knows no LIMIT in a sub-select of DELETE.
-    rows = fetch(
-        connection, f"SELECT id FROM celeriac_broadcast WHERE expires_at <= %s LIMIT {STEP}", (now,)
+    execute(
+        connection, "DELETE FROM celeriac_binding WHERE expires_at IS NOT NULL AND expires_at <= %s", (now,)
     )
+    # Two statements: MariaDB knows no LIMIT in a sub-select of DELETE.
+    rows = fetch(connection, f"SELECT id FROM celeriac_broadcast WHERE expires_at <= %s LIMIT {STEP}", (now,))
     if rows:
         ids = [row[0] for row in rows]
         execute(connection, f"DELETE FROM celeriac_broadcast WHERE id IN ({marks(ids)})", ids)

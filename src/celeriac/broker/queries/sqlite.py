@@ -1,6 +1,7 @@
 """SQLite: one writer at a time, so a claim is one statement, and the clock is this host's."""
 
 from collections.abc import Sequence
+from sqlite3 import sqlite_version_info
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
@@ -13,23 +14,11 @@ _OLDEST = (3, 35)
 class SqliteQueries(base.Queries):
     """What differs on SQLite."""
 
-    def tune(self, connection: Connection) -> None:
-        # NORMAL: in WAL mode a crash of the process or of the system corrupts nothing; only a power
-        # cut may take back the last transactions of the consumer, which then run again.
-        base.execute(connection, "PRAGMA synchronous = NORMAL")
-        base.execute(connection, "PRAGMA busy_timeout = 10000")
-
     def check_version(self, connection: Connection) -> str | None:
-        with connection.cursor():
-            version = connection.Database.sqlite_version_info
+        version = sqlite_version_info
         if version >= _OLDEST:
             return None
         return f"SQLite {'.'.join(map(str, version))} is too old: Celeriac needs 3.35 or newer."
-
-    def begin(self, connection: Connection) -> None:
-        # A deferred transaction that reads before it writes fails at once when another one has
-        # written in between, whatever the busy timeout.
-        base.execute(connection, "BEGIN IMMEDIATE")
 
     def claim(
         self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int

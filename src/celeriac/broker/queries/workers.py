@@ -70,7 +70,11 @@ def namesakes(connection: Connection, node: str) -> list[Peer]:
 def lose(connection: Connection, worker: int) -> bool:
     """Mark a worker lost; False: somebody else did, or it said farewell."""
     return bool(
-        execute(connection, "UPDATE celeriac_worker SET is_lost = %s WHERE id = %s AND NOT is_lost", (True, worker))
+        execute(
+            connection,
+            "UPDATE celeriac_worker SET is_lost = %s WHERE id = %s AND NOT is_lost",
+            (True, worker),
+        )
     )
 
 
@@ -81,11 +85,9 @@ def forget(connection: Connection, worker: int) -> None:
 
 def forget_lost(connection: Connection, before: int) -> None:
     """Delete rows of lost workers that nobody needs any more; `before` is their start."""
-    execute(
-        connection, "DELETE FROM celeriac_worker WHERE is_lost AND started_at < %s", (before,)
-    )
+    execute(connection, "DELETE FROM celeriac_worker WHERE is_lost AND started_at < %s", (before,))
 
 
 def _peers(connection: Connection, condition: str, parameters: Sequence[object]) -> list[Peer]:
     rows = fetch(connection, f"SELECT {_COLUMNS} FROM celeriac_worker WHERE {condition}", parameters)
-    return [Peer(*row[:5], bool(row[5])) for row in rows]
+    return [Peer(row[0], row[1], row[2], row[3], row[4], bool(row[5])) for row in rows]

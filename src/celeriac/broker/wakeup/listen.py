@@ -2,33 +2,29 @@
 
 from typing import Any
 
-from django.db import DatabaseError
-
-from celeriac.broker.failures import BrokerConnectionLost, BrokerRefused
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries.postgresql import PostgresqlQueries
-from celeriac.broker.session import Session
+from celeriac.broker.session import BrokerSession
 
 
 class Listener:
     """Readable when a publisher has notified; its owner calls close()."""
 
     def __init__(self, alias: str) -> None:
-        self._session = Session(alias)
+        self._session = BrokerSession(alias)
 
     def open(self) -> int | None:
         """The socket to watch; None: the server cannot be reached now."""
         try:
-            self._session.run(
-                lambda connection, _: PostgresqlQueries().listen(connection), atomic=False
-            )
+            self._session.run(lambda connection, _: PostgresqlQueries().listen(connection), atomic=False)
             return int(self._driver().fileno())
         except (BrokerConnectionLost, BrokerRefused):
             return None
 
     def silence(self) -> bool:
         """Take the notifications in; False: the connection is dead."""
-        driver = self._driver()
         try:
+            driver = self._driver()
             if hasattr(driver, "pgconn"):  # psycopg 3
                 driver.pgconn.consume_input()
                 while driver.pgconn.notifies():
@@ -45,7 +41,4 @@ class Listener:
         self._session.close()
 
     def _driver(self) -> Any:
-        try:
-            return self._session.connection().connection
-        except DatabaseError as error:
-            raise BrokerConnectionLost(str(error)) from error
+        return self._session.connection().connection

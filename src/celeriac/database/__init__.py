@@ -1,0 +1,1 @@
+"""Connections that Celeriac owns, and what a database's errors mean; it knows no table."""

@@ -1,0 +1,97 @@
+"""What a database error means: try again, connect again, migrate, or tell.
+
+The driver's code decides, not its text, wherever there is a code.
+"""
+
+from django.db import Error
+
+# PostgreSQL, SQLSTATE: serialization failure, deadlock, lock timeout.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_BUSY_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+# Shutdown by an administrator, crash, not accepting connections yet, too many connections;
+# class 08 is "connection exception".
+_LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "53300"})
+# MariaDB, MySQL: lock wait timeout, deadlock, row changed since it was read, NOWAIT.
+_BUSY_NUMBERS = frozenset({1205, 1213, 1020, 3572})
+# Shutdown, too many connections, killed, cannot connect, gone away, lost during the query.
+_LOST_NUMBERS = frozenset({1040, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
+# SQLITE_BUSY, SQLITE_LOCKED, without the bits of the extended code; SQLITE_CANTOPEN.
+_BUSY_SQLITE_CODES = frozenset({5, 6})
+_LOST_SQLITE_CODES = frozenset({14})
+_MISSING_TABLE = ("42P01", 1146)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Another transaction was in the way: the same statement may pass in a moment."""
+    cause = _of_driver(error)
+    if cause is None:
+        return False
+    if _sqlstate(cause) in _BUSY_SQLSTATES or _number(cause) in _BUSY_NUMBERS:
+        return True
+    return _sqlite_code(cause) in _BUSY_SQLITE_CODES
+
+
+def is_lost(error: BaseException) -> bool:
+    """The connection or the server is away: only a new connection can help."""
+    cause = _of_driver(error)
+    if cause is None:
+        return False
+    state = _sqlstate(cause)
+    if state is not None:
+        return state in _LOST_SQLSTATES or state.startswith("08")
+    name = type(cause).__name__
+    if hasattr(cause, "sqlstate") or hasattr(cause, "pgcode"):
+        # psycopg has no SQLSTATE when it lost the server, or when the connection was closed before.
+        return name in {"OperationalError", "InterfaceError"}
+    if _sqlite_code(cause) in _LOST_SQLITE_CODES:
+        return True
+    return _number(cause) in _LOST_NUMBERS or (name == "InterfaceError" and _number(cause) in {0, None})
+
+
+def is_passing(error: BaseException) -> bool:
+    """The same statement may succeed a moment later, perhaps on a new connection."""
+    return is_busy(error) or is_lost(error)
+
+
+def is_missing_table(error: BaseException) -> bool:
+    """One of our tables is not there: `migrate` has not been run."""
+    if "celeriac_" not in str(error) and "django_celery_results" not in str(error):
+        return False
+    cause = _of_driver(error)
+    if cause is None:
+        return False
+    return (
+        _sqlstate(cause) in _MISSING_TABLE
+        or _number(cause) in _MISSING_TABLE
+        or "no such table" in str(error)
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The error in one line, for a message to people."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _of_driver(error: BaseException) -> BaseException | None:
+    """The driver's error, which alone has the code: Django's own, perhaps inside another's, is `from` it."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, Error):
+        found = found.__cause__
+    return found if found is None or found.__cause__ is None else found.__cause__
+
+
+def _sqlstate(cause: BaseException) -> str | None:
+    # psycopg 3 says `sqlstate`, psycopg2 `pgcode`.
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    return state if isinstance(state, str) else None
+
+
+def _sqlite_code(cause: BaseException) -> int | None:
+    code = getattr(cause, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _number(cause: BaseException) -> int | None:
+    first = cause.args[0] if cause.args else None
+    return first if isinstance(first, int) else None

@@ -1,0 +1,131 @@
+"""A database connection of our own, apart from Django's.
+
+Celery closes every connection in `django.db.connections` around each task, and a consumer works while
+its caller's transaction is open or its thread is busy; so consuming, presence, waiting and storing
+results use connections of their own. A session may be used by any thread, one at a time, and survives
+a fork by starting afresh in the child.
+"""
+
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from celeriac.database import failures, transactions
+
+T = TypeVar("T")
+
+#: Tries before a busy database is reported; with the pauses below about 10 s in all.
+_TRIES = 40
+_LONGEST_PAUSE_SECONDS = 0.4
+
+_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+#: Connections inherited by a fork: closing one would end the parent's session on the server.
+_inherited: list[BaseDatabaseWrapper] = []
+
+
+class Session:
+    """One connection to `alias`, opened when first used; the owner calls close()."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self._lock = threading.RLock()
+        self._connection: BaseDatabaseWrapper | None = None
+        _sessions.add(self)
+
+    def run(self, work: Callable[[BaseDatabaseWrapper], T], *, atomic: bool = True) -> T:
+        """Do `work`, in a transaction of its own when `atomic`; again while the database is busy.
+
+        Raises the database's error when it is lost, when it stays busy, or for any other reason.
+        """
+        for attempt in range(_TRIES):
+            try:
+                return self._once(work, atomic=atomic)
+            except Error as error:
+                if failures.is_lost(error):
+                    self.close()
+                if not failures.is_busy(error) or attempt == _TRIES - 1:
+                    raise
+            # Jitter: two that collided must not meet again.
+            longest = min(0.005 * 2**attempt, _LONGEST_PAUSE_SECONDS)
+            time.sleep(random.uniform(0.5, 1.0) * longest)  # noqa: S311 - not a secret
+        raise AssertionError("unreachable")
+
+    def connection(self) -> BaseDatabaseWrapper:
+        """The open connection; raises Django's errors when it cannot be opened."""
+        with self._lock:
+            if self._connection is None:
+                connection = connections.create_connection(self.alias)
+                # Guarded by our own lock instead of Django's check of the thread.
+                connection.inc_thread_sharing()
+                self._connection = connection
+            if self._connection.connection is None:
+                self._connection.connect()
+                transactions.tune(self._connection)
+            return self._connection
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another one."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                try:
+                    connection.close()
+                except Error:
+                    pass  # It is dead already; nothing of it is used again.
+
+    def _once(self, work: Callable[[BaseDatabaseWrapper], T], *, atomic: bool) -> T:
+        with self._lock:
+            connection = self.connection()
+            if not atomic:
+                return work(connection)
+            transactions.begin(connection)
+            try:
+                result = work(connection)
+                transactions.commit(connection)
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            return result
+
+    def _roll_back(self, connection: BaseDatabaseWrapper) -> None:
+        try:
+            transactions.rollback(connection)
+        except Error:
+            # The server has rolled back by ending the session.
+            self.close()
+
+    def _forget_inherited(self) -> None:
+        self._lock = threading.RLock()
+        if self._connection is not None:
+            _inherited.append(self._connection)
+            _detach(self._connection)
+        self._connection = None
+
+
+def _detach(connection: BaseDatabaseWrapper) -> None:
+    """Point the inherited socket at nothing: no byte of ours may reach the parent's session."""
+    fileno = getattr(connection.connection, "fileno", None)
+    if fileno is None:
+        return  # SQLite has no socket; its file locks are not inherited.
+    try:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, fileno())
+        os.close(nothing)
+    except Exception:  # noqa: BLE001, S110 - a driver's connection that is closed already raises its own class
+        pass
+
+
+def _after_fork_in_child() -> None:
+    for session in list(_sessions):
+        session._forget_inherited()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
