@@ -1,0 +1,1 @@
+"""The project: settings and addresses. There is no celery.py; Celeriac makes the app."""
