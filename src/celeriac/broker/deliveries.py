@@ -61,21 +61,11 @@ class Deliveries:
 
     def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
         """Make up to `limit` messages ours; what is expired or was given up too often is settled here."""
-        worker = presence.worker_id(self.alias)
-        token = secrets.randbits(62)
-        acks = self._take_acks()
-
-        def work(connection: Any, queries: Queries) -> list[Claimed]:
-            self._write_acks(connection, queries, acks)
-            return queries.claim(connection, queues, limit, worker, token)
-
-        try:
-            # On SQLite the statement is its own transaction, and an idle look takes no write lock.
-            claimed = self.session.run(work, atomic=bool(acks) or self._vendor() == "mysql")
-        except BaseException:
-            self._return_acks(acks)
-            raise
-        return [message for message in claimed if self._is_fit(message)]
+        # Again when nothing of it was fit: those behind must not wait for the next look.
+        while claimed := self._claim(queues, limit):
+            if fit := [message for message in claimed if self._is_fit(message)]:
+                return fit
+        return []
 
     def collect(self, queues: Sequence[str], limit: int) -> list[tuple[int, str, str]]:
         """Take messages out of transient queues."""
@@ -158,6 +148,22 @@ class Deliveries:
 
     def _release(self, pairs: list[Pair]) -> None:
         self.session.run(lambda connection, queries: queries.release(connection, pairs))
+
+    def _claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
+        worker = presence.worker_id(self.alias)
+        token = secrets.randbits(62)
+        acks = self._take_acks()
+
+        def work(connection: Any, queries: Queries) -> list[Claimed]:
+            self._write_acks(connection, queries, acks)
+            return queries.claim(connection, queues, limit, worker, token)
+
+        try:
+            # On SQLite the statement is its own transaction, and an idle look takes no write lock.
+            return self.session.run(work, atomic=bool(acks) or self._vendor() == "mysql")
+        except BaseException:
+            self._return_acks(acks)
+            raise
 
     def _settle(self, tag: str) -> Held | None:
         with self._lock:
