@@ -66,6 +66,7 @@ class HubLink:
     def close(self) -> None:
         """Take everything out of the loop; may be called twice."""
         self._transport.deliveries.nudge = None
+        caller.use_session_in_loop(None)
         for timer in [*self._timers, self._due_timer]:
             if timer is not None:
                 timer.cancel()
