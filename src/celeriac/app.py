@@ -21,6 +21,16 @@ BROKER_URL = "django://"
 RESULT_BACKEND = "celeriac.results.backend:DatabaseBackend"
 _RESULT_ALIASES = frozenset({"django-db", "django-database"})
 
+#: A Redis that takes the connection and never answers would hold `delay()` for ever.
+REDIS_OPTIONS: dict[str, Any] = {"socket_connect_timeout": 4, "socket_timeout": 4}
+#: Celery's own policy, with one try less: each may take the timeout above.
+PUBLISH_RETRIES: dict[str, Any] = {
+    "max_retries": 2,
+    "interval_start": 0,
+    "interval_max": 1,
+    "interval_step": 0.2,
+}
+
 #: What "nothing lost" asks of Celery. Each is only a default: the same CELERY_ setting wins.
 SAFE_DEFAULTS: dict[str, Any] = {
     "result_backend": "django-db",
@@ -28,6 +38,7 @@ SAFE_DEFAULTS: dict[str, Any] = {
     "task_acks_late": True,
     "task_reject_on_worker_lost": True,
     "task_track_started": True,
+    "task_publish_retry_policy": PUBLISH_RETRIES,
     "broker_connection_retry_on_startup": True,
     # Celery's own default waits for ever when the pool of connections is exhausted (Celery >= 5.7).
     "broker_pool_acquire_timeout": 5,
@@ -36,8 +47,9 @@ SAFE_DEFAULTS: dict[str, Any] = {
 }
 
 _app: Celery | None = None
-#: The settings as Celery sees them. Read once: with `config_from_object("django.conf:settings")`
-#: every look-up walks Django's lazy settings by several spellings.
+#: The settings as Celery sees them. Read once: with `config_from_object("django.conf:settings")` every
+#: look-up walks Django's lazy settings by several spellings, which takes 12 % of a `delay()` with Celery
+#: 5.5 and 26 % with 5.7 (memory transport, medians of 7 rounds of 1,000, 2 cores, 2026-11-24).
 _mapping: dict[str, Any] = {}
 
 
@@ -90,6 +102,9 @@ def _complete(app: Celery) -> None:
     app.conf.maps[-1].update(SAFE_DEFAULTS)
     if not app.conf.broker_url:
         app.conf.maps[0]["broker_url"] = BROKER_URL
+    if str(app.conf.broker_url).startswith(("redis", "sentinel")):
+        given = app.conf.broker_transport_options or {}
+        app.conf.maps[0]["broker_transport_options"] = {**REDIS_OPTIONS, **given}
     _choose_backend(app)
 
 

@@ -14,6 +14,7 @@ from django.db import DatabaseError, transaction
 from django.utils.dateparse import parse_datetime
 
 from celeriac.broker import caller, payload
+from celeriac.broker.explaining import explained
 from celeriac.broker.transport import Transport
 from celeriac.database import failures
 from celeriac.errors import TablesMissing
@@ -46,7 +47,7 @@ def recording(send: Send) -> Send:
         alias = _alias(producer)
         if alias is None:
             _refuse_too_large(message)
-        with transaction.atomic(using=alias) if alias else nullcontext():
+        with explained(name, producer), transaction.atomic(using=alias) if alias else nullcontext():
             sent = send(producer, name, message, **options)
             # Read afterwards: what `before_task_publish` added belongs to the exact message.
             _record(alias, _published(name, message, options))

@@ -20,10 +20,12 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command; its exit code. Raises CeleriacError with one line that says what to do."""
     words = [word for word in arguments if not word.startswith("-")]
     if not words:
-        if not arguments or {"-h", "--help"} & set(arguments):
-            _help()
-            return 0
-        return engine.run(get_app(), arguments)
+        if arguments and not {"-h", "--help"} & set(arguments):
+            return engine.run(get_app(), arguments)
+        words = ["help"]
+    if words[0] == "help":
+        _help()
+        return 0
     app = get_app()
     if arguments[0] in OURS:
         return OURS[arguments[0]][0](app, arguments[1:])

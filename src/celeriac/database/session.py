@@ -17,7 +17,7 @@ from typing import TypeVar
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celeriac.database import failures, transactions
+from celeriac.database import failures, forks, transactions
 
 T = TypeVar("T")
 
@@ -38,6 +38,7 @@ class Session:
         self._lock = threading.RLock()
         self._connection: BaseDatabaseWrapper | None = None
         _sessions.add(self)
+        forks.add_owner(self)
 
     def run(self, work: Callable[[BaseDatabaseWrapper], T], *, atomic: bool = True) -> T:
         """Do `work`, in a transaction of its own when `atomic`; again while the database is busy.
@@ -59,7 +60,7 @@ class Session:
 
     def connection(self) -> BaseDatabaseWrapper:
         """The open connection; raises Django's errors when it cannot be opened."""
-        with self._lock:
+        with forks.working(), self._lock:
             if self._connection is None:
                 connection = connections.create_connection(self.alias)
                 # Guarded by our own lock instead of Django's check of the thread.
@@ -80,8 +81,13 @@ class Session:
                 except Error:
                     pass  # It is dead already; nothing of it is used again.
 
+    def close_before_fork(self) -> None:
+        """See `forks`."""
+        if self._connection is not None and forks.must_close(self._connection):
+            self.close()
+
     def _once(self, work: Callable[[BaseDatabaseWrapper], T], *, atomic: bool) -> T:
-        with self._lock:
+        with forks.working(), self._lock:
             connection = self.connection()
             if not atomic:
                 return work(connection)
@@ -113,7 +119,7 @@ def _detach(connection: BaseDatabaseWrapper) -> None:
     """Point the inherited socket at nothing: no byte of ours may reach the parent's session."""
     fileno = getattr(connection.connection, "fileno", None)
     if fileno is None:
-        return  # SQLite has no socket; its file locks are not inherited.
+        return  # SQLite has no socket; `forks` has closed it.
     try:
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, fileno())

@@ -87,8 +87,13 @@ def _count(backend: Any, end: _End) -> bool | ChordError:
     It begins with a write: SQLite would refuse one that reads first while another one writes in between.
     """
     alias, group_id = backend.alias, end.group_id
+    # Outside of the transaction and without a lock: MySQL would wait here for a publisher that has not
+    # committed its chord.
+    is_known = Chord.objects.using(alias).filter(group_id=group_id).exists()
     with transaction.atomic(using=alias):
         _insert_parts(alias, group_id, [] if end.task_id is None else [end.task_id])
+        if not is_known:
+            return False
         # Locks the chord's row: the one who counts last sees every part.
         chords = Chord.objects.using(alias).select_for_update().defer("header")
         chord = chords.filter(group_id=group_id).first()

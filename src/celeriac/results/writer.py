@@ -18,6 +18,7 @@ from typing import Any
 from celery._state import get_current_worker_task
 from django.db import Error, connections, transaction
 
+from celeriac.database import forks
 from celeriac.results import retry, upsert
 from celeriac.results.pending import results_alias
 
@@ -51,7 +52,16 @@ class Writer:
         self._connections: Sequence[Any] = ()
 
     def start(self) -> None:
+        forks.add_owner(self)
         self._thread.start()
+
+    def close_before_fork(self) -> None:
+        """See `forks`: a lost process of the pool is replaced while the worker runs."""
+        for connection in self._connections:
+            if forks.must_close(connection):
+                connection.inc_thread_sharing()
+                connection.close()
+                connection.dec_thread_sharing()
 
     def is_running(self) -> bool:
         """Whether it takes something to store: in the process that started it, until it is stopped."""
@@ -127,7 +137,8 @@ class Writer:
         while True:
             number += 1
             try:
-                return operation()
+                with forks.working():
+                    return operation()
             except Error as error:
                 if not retry.is_passing(error):
                     logger.exception("A state of a task could not be stored.")

@@ -6,9 +6,11 @@ from functools import partial
 from typing import Any
 
 from celery import Celery, signals, states
+from celery._state import get_current_worker_task
 from celery.exceptions import WorkerLostError
 
 from celeriac.broker import deliveries, presence
+from celeriac.database import forks
 from celeriac.dead_letters import dead_lettered
 from celeriac.errors import CeleriacError
 from celeriac.results import received, writer
@@ -39,6 +41,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
     """The worker knows its name and its pool, and has not forked yet."""
     if instance.app is not app:
         return
+    forks.close_django_connections(when=lambda: get_current_worker_task() is None)
     try:
         found = preflight.inspect(app)
         alias = found.broker_alias or found.results_alias
