@@ -101,6 +101,18 @@ def test_chords_go_with_their_parts(alias):
         assert sorted(set(model.objects.values_list("group_id", flat=True))) == ["new", "open"]
 
 
+def test_parts_of_a_chord_that_was_never_committed_go_with_their_results(alias):
+    upsert.write(
+        connections[alias], [mark("fresh", states.SUCCESS), mark("old", states.SUCCESS, at=days_ago(2))]
+    )
+    for task_id in ("fresh", "old"):
+        ChordPart.objects.create(group_id="g", task_id=task_id)
+
+    retention.expire(alias, DAY)
+
+    assert ids(ChordPart) == ["fresh"]
+
+
 def test_rows_go_in_steps_of_their_own_transaction(alias):
     writes = [mark(f"task-{number}", states.SUCCESS, at=days_ago(2)) for number in range(25)]
     upsert.write(connections[alias], writes)
