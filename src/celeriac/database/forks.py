@@ -82,7 +82,6 @@ def must_close(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _before_fork() -> None:
-    return
     me = threading.get_ident()
     with _state.changed:
         _state.changed.wait_for(lambda: _is_quiet(me), _PATIENCE_SECONDS)
