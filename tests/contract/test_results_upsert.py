@@ -104,6 +104,12 @@ def test_a_batch_holds_the_states_of_one_task_in_order(alias):
     assert [row(alias, task).status for task in "ab"] == [states.SUCCESS] * 2
 
 
+def test_a_batch_keeps_a_success_that_is_not_its_last_state(alias):
+    upsert.write(connections[alias], [mark("a", states.SUCCESS, result="1"), mark("a", states.STARTED)])
+
+    assert (row(alias, "a").status, row(alias, "a").result) == (states.SUCCESS, "1")
+
+
 def test_many_tasks_are_one_statement(alias):
     writes = [mark(f"task-{number}", states.RECEIVED) for number in range(50)]
     connections[alias].ensure_connection()

@@ -12,11 +12,11 @@ from typing import Any
 from celery import states
 from celery.backends.base import BaseDictBackend
 from celery.result import result_from_tuple
-from django.db import connections, transaction
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.models import TaskRecord
-from celeriac.results import chords, retention, upsert, writer
+from celeriac.results import chords, retention, storing, upsert, writer
 from celeriac.results.pending import results_alias
 from celeriac.results.retry import is_in_transaction, is_lost, is_passing, until_stored
 from celeriac.results.rows import RowFormat
@@ -142,13 +142,12 @@ def _in_order(operation: Callable[[], Any]) -> None:
 
 
 def _save(alias: str, write: upsert.Write, task_name: str | None) -> None:
-    until_stored(alias, partial(_save_once, alias, write, task_name))
+    storing.store(alias, partial(_save_once, write=write, task_name=task_name))
 
 
-def _save_once(alias: str, write: upsert.Write, task_name: str | None) -> None:
-    with transaction.atomic(using=alias):
-        upsert.write(connections[alias], [write])
-        if write.status == states.STARTED:
-            upsert.count_attempt(connections[alias], write.task_id, task_name or "", write.at)
-        elif write.status in states.READY_STATES:
-            TaskRecord.objects.using(alias).filter(task_id=write.task_id).update(finished_at=write.at)
+def _save_once(connection: BaseDatabaseWrapper, write: upsert.Write, task_name: str | None) -> None:
+    upsert.write(connection, [write])
+    if write.status == states.STARTED:
+        upsert.count_attempt(connection, write.task_id, task_name or "", write.at)
+    elif write.status in states.READY_STATES:
+        upsert.finish(connection, write.task_id, write.at)

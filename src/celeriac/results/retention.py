@@ -30,7 +30,8 @@ def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[Query
     delayed = Exists(TaskRecord.objects.using(alias).filter(task_id=OuterRef("task_id"), eta__gt=now))
     results = TaskResult._default_manager.using(alias).order_by("date_done")
     yield results.filter(date_done__lt=ended, status__in=states.READY_STATES)
-    yield results.filter(~delayed, date_done__lt=given_up).exclude(status__in=states.READY_STATES)
+    # What ended is gone by now.
+    yield results.filter(~delayed, date_done__lt=given_up)
     records = TaskRecord.objects.using(alias).order_by("published_at")
     yield records.filter(published_at__lt=ended, finished_at__lt=ended)
     is_due = Q(eta__isnull=True) | Q(eta__lt=now)

@@ -13,22 +13,15 @@ from typing import TypeVar
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from celeriac.database.failures import is_lost, is_passing
+
 TRIES = 10
 #: Pauses double from the first to the last: about ten seconds in all.
 _FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.05, 2.0
 
-# PostgreSQL, SQLSTATE: serialization failure, deadlock, lock timeout.
-_BUSY_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
-# Shutdown by an administrator, crash, not accepting connections yet; class 08 is "connection exception".
-_LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03"})
-# MariaDB, MySQL: lock wait timeout, deadlock, row changed since it was read, NOWAIT.
-_BUSY_NUMBERS = frozenset({1205, 1213, 1020, 3572})
-# Shutdown, too many connections, killed, cannot connect, gone away, lost during the query.
-_LOST_NUMBERS = frozenset({1040, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
-# SQLITE_BUSY, SQLITE_LOCKED, without the bits of the extended code.
-_BUSY_SQLITE_CODES = frozenset({5, 6})
-
 T = TypeVar("T")
+
+__all__ = ["TRIES", "is_in_transaction", "is_lost", "is_passing", "pause", "until_stored"]
 
 
 def until_stored(alias: str, operation: Callable[[], T], *, tries: int = TRIES) -> T:
@@ -60,46 +53,3 @@ def pause(number: int) -> None:
 def is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
     """Whether the caller of this thread has a transaction open, by `atomic` or without autocommit."""
     return connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether the same statement may succeed a moment later."""
-    return is_lost(error) or _is_busy(error)
-
-
-def is_lost(error: BaseException) -> bool:
-    """Whether the connection is gone, so that a new one is needed."""
-    cause = _of_driver(error)
-    if cause is None:
-        return False
-    state = getattr(cause, "sqlstate", None)
-    if isinstance(state, str):
-        return state in _LOST_SQLSTATES or state.startswith("08")
-    name = type(cause).__name__
-    if hasattr(cause, "sqlstate"):
-        # psycopg has no SQLSTATE when it lost the server, or when the connection was closed before.
-        return name in {"OperationalError", "InterfaceError"}
-    return _number(cause) in _LOST_NUMBERS or (name == "InterfaceError" and _number(cause) == 0)
-
-
-def _is_busy(error: BaseException) -> bool:
-    cause = _of_driver(error)
-    if cause is None:
-        return False
-    if getattr(cause, "sqlstate", None) in _BUSY_SQLSTATES or _number(cause) in _BUSY_NUMBERS:
-        return True
-    code = getattr(cause, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _BUSY_SQLITE_CODES
-
-
-def _of_driver(error: BaseException) -> BaseException | None:
-    """The driver's error, which alone has the code: Django's own, perhaps inside another's, is `from` it."""
-    found: BaseException | None = error
-    while found is not None and not isinstance(found, Error):
-        found = found.__cause__
-    return found if found is None or found.__cause__ is None else found.__cause__
-
-
-def _number(cause: BaseException) -> int | None:
-    first = cause.args[0] if cause.args else None
-    return first if isinstance(first, int) else None

@@ -60,7 +60,6 @@ class Write:
 _REPLACED = ("result", "traceback", "meta", "content_type", "content_encoding", "date_done")
 #: Columns that belong to the task: a write that does not know them keeps them.
 _KEPT = ("task_name", "task_args", "task_kwargs", "worker", "periodic_task_name")
-#: `status` is last: MySQL assigns from left to right, and the guard of each column reads it.
 _COLUMNS = ("task_id", "date_created", "date_started", *_KEPT, *_REPLACED, "status")
 
 
@@ -73,6 +72,7 @@ def write(connection: BaseDatabaseWrapper, writes: Sequence[Write]) -> None:
     stored, new = table.stored("status"), table.new("status")
     guard = f"({stored} <> '{states.SUCCESS}' AND {_rank(new)} >= {_rank(stored)})"
     kept = {name: f"COALESCE({table.new(name)}, {table.stored(name)})" for name in ("date_started", *_KEPT)}
+    # `status` comes last: MySQL assigns from left to right, and the guard of each column reads it.
     replaced = {name: table.new(name) for name in (*_REPLACED, "status")}
     table.insert(_COLUMNS, _rows(connection, writes), table.or_update({**kept, **replaced}, guard))
 
@@ -122,6 +122,17 @@ def count_attempt(connection: BaseDatabaseWrapper, task_id: str, task_name: str,
         [(task_id, [task_id, name, "", "", time, time, 1])],
         table.or_update(updates, "1 = 1"),
     )
+
+
+def finish(connection: BaseDatabaseWrapper, task_id: str, at: datetime) -> None:
+    """Write the end of a task into its record, if there is one."""
+    column = connection.ops.quote_name
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {column(TaskRecord._meta.db_table)} SET {column('finished_at')} = %s"
+            f" WHERE {column('task_id')} = %s",
+            [connection.ops.adapt_datetimefield_value(at), task_id],
+        )
 
 
 #: Columns of TaskRecord that a publisher leaves alone, and the one that must come last.
