@@ -72,7 +72,7 @@ def _serve(stop: Stop) -> int:
     worker = Child(
         "worker", ["celery", "start", "--beat", "--hostname", "demo@%h", "--concurrency", CONCURRENCY]
     )
-    server = Child("web", ["runserver", "--noreload", f"127.0.0.1:{port}"])
+    server = Child("web", ["runserver", "--noreload", f"127.0.0.1:{port}"], only_errors=True)
     children = [worker, server]
     try:
         _wait_until(lambda: worker.said(" ready.") and _answers(port), children, stop)

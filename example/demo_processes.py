@@ -24,7 +24,9 @@ class DemoError(Exception):
 class Child:
     """One `manage.py` process, in a group of its own: Ctrl-C reaches the demo alone."""
 
-    def __init__(self, name: str, arguments: Sequence[str], *, is_quiet: bool = False) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, is_quiet: bool = False, only_errors: bool = False
+    ) -> None:
         self.name = name
         self._is_quiet = is_quiet
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
@@ -32,13 +34,14 @@ class Child:
         self._process = subprocess.Popen(
             [sys.executable, "-u", str(MANAGE), *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.DEVNULL if only_errors else subprocess.PIPE,
+            stderr=subprocess.PIPE if only_errors else subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
             env={**os.environ, "PYTHONIOENCODING": "utf-8", "DJANGO_RUNSERVER_HIDE_WARNING": "true"},
             start_new_session=True,
         )
+        self._output = self._process.stdout or self._process.stderr
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -88,9 +91,9 @@ class Child:
             pass  # Nobody is left in the group.
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
+        assert self._output is not None
         width = shutil.get_terminal_size((160, 24)).columns
-        for line in self._process.stdout:
+        for line in self._output:
             text = line.rstrip()
             self._lines.append(text)
             if text.endswith(" ready."):

@@ -15,7 +15,7 @@ from cities.models import Export
 from cities.overview import overview
 
 #: The parts of the page that are kept up to date: a template each, in an element with that id.
-LIVE_PARTS = ("status", "countries", "attempts", "found", "exports", "history")
+LIVE_PARTS = ("status", "countries", "attempts", "country", "found", "exports", "history")
 
 
 @never_cache

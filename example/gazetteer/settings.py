@@ -14,6 +14,7 @@ DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 
 INSTALLED_APPS = [
+    "django.contrib.humanize",
     "django.contrib.staticfiles",
     # The whole installation of background tasks: these two, then `migrate`.
     "django_celery_results",
