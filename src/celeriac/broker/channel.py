@@ -92,9 +92,19 @@ class Channel(Publishing):
         if transient:
             for row, queue, text in self.deliveries.collect(transient, limit):
                 found.append((queue, _raw(text, f"{TRANSIENT_TAG}{row}-{queue}", redelivered=False)))
-        if lasting:
-            found += [(claimed.queue, _claimed(claimed)) for claimed in self.deliveries.claim(lasting, limit)]
+        if lasting and len(found) < limit:
+            claimed = self.deliveries.claim(lasting, limit - len(found))
+            found += [(each.queue, raw) for each in claimed if (raw := self._readable(each)) is not None]
         return found
+
+    def _readable(self, claimed: Claimed) -> Any:
+        """The raw message; None: a header is of a type that cannot be read, which no delivery would cure."""
+        tag = f"{claimed.id}-{claimed.token}"
+        try:
+            return _raw(claimed.payload, tag, redelivered=claimed.deliveries > 1)
+        except Exception as error:  # noqa: BLE001 - any type may be registered with kombu's JSON
+            self.deliveries.give_up(claimed, f"cannot be read: {error!r}")
+            return None
 
     def _give_back(self, messages: list[tuple[str, Any]]) -> None:
         for _, raw in messages:
@@ -114,10 +124,6 @@ class Channel(Publishing):
         if self.connection is not None:
             self.connection.close_channel(self)
         self.exchange_types = None
-
-
-def _claimed(claimed: Claimed) -> Any:
-    return _raw(claimed.payload, f"{claimed.id}-{claimed.token}", redelivered=claimed.deliveries > 1)
 
 
 def _raw(text: str, tag: str, *, redelivered: bool) -> Any:

@@ -118,7 +118,15 @@ class Deliveries:
         """Move a refused message to the dead letters."""
         held = self._settle(tag)
         if held is not None:
-            self._bury(held.pair, reason)
+            self._bury(held.pair, held.task_id, reason)
+
+    def give_up(self, message: Claimed, reason: str) -> None:
+        """Move a message that no worker will be given to the dead letters, and let its result know."""
+        self._bury((message.id, message.token), message.task_id, reason)
+        if message.task_id:
+            dead_lettered.send_robust(
+                Deliveries, task_id=message.task_id, task_name=message.task_name, reason=reason
+            )
 
     def release(self, tags: Iterable[str]) -> None:
         """Give back messages that were not started."""
@@ -190,21 +198,17 @@ class Deliveries:
     def _is_fit(self, message: Claimed) -> bool:
         """Whether to deliver; if not, it goes to the dead letters with the reason."""
         if message.expires_at is not None and message.expires_at <= clock.now():
-            self._bury((message.id, message.token), "expired before a worker took it", message)
+            self.give_up(message, "expired before a worker took it")
             return False
         if message.deliveries > options().max_deliveries:
             times = message.deliveries - 1
-            self._bury((message.id, message.token), f"delivered {times} times and never finished", message)
+            self.give_up(message, f"delivered {times} times and never finished")
             return False
         return True
 
-    def _bury(self, pair: Pair, reason: str, message: Claimed | None = None) -> None:
+    def _bury(self, pair: Pair, task_id: str | None, reason: str) -> None:
         self.session.run(lambda connection, queries: queries.bury(connection, [pair], reason, clock.now()))
-        logger.error("Message %s is a dead letter: %s.", (message and message.task_id) or pair[0], reason)
-        if message is not None and message.task_id:
-            dead_lettered.send_robust(
-                Deliveries, task_id=message.task_id, task_name=message.task_name, reason=reason
-            )
+        logger.error("Message %s is a dead letter: %s.", task_id or pair[0], reason)
 
     def _vendor(self) -> str:
         return connections[self.alias].vendor
