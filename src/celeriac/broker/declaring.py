@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kombu.transport import virtual
+from kombu.transport.base import to_rabbitmq_queue_arguments
 
 from celeriac.broker import clock
 from celeriac.broker.queries.base import STEP
@@ -28,10 +29,15 @@ class Declaring(virtual.Channel):
 
     store: Any
 
+    def prepare_queue_arguments(self, arguments: Any, **kwargs: Any) -> Any:
+        """kombu's `expires` and `message_ttl` under RabbitMQ's names; a virtual channel drops them."""
+        return to_rabbitmq_queue_arguments(arguments, **kwargs)
+
     def _new_queue(self, queue: str, **kwargs: Any) -> None:
         arguments = kwargs.get("arguments") or {}
         message_ttl = arguments.get("x-message-ttl")
-        if kwargs.get("exclusive") or kwargs.get("auto_delete") or "x-expires" in arguments:
+        # A durable queue with x-expires holds tasks: those are never lost.
+        if kwargs.get("exclusive") or kwargs.get("auto_delete"):
             self.connection.transient[queue] = Transient(
                 (arguments.get("x-expires") or TRANSIENT_SECONDS * 1000) / 1000,
                 (message_ttl or BROADCAST_SECONDS * 1000) / 1000,
@@ -98,6 +104,11 @@ class Declaring(virtual.Channel):
             if queue in self.connection.transient:
                 for binding in self.state.queue_bindings(queue):
                     self.store.bind(self._bound(queue, binding.exchange, binding.routing_key))
+
+    def _bound_here(self, exchange: str) -> list[Bound]:
+        """The bindings that this connection declared, whatever became of the transaction it was in."""
+        keys = [key for key in self.state.bindings if key.exchange == exchange]
+        return [self._bound(key.queue, exchange, key.routing_key) for key in keys]
 
     def _bound(self, queue: str, exchange: str, routing_key: str) -> Bound:
         transient = self.connection.transient.get(queue)

@@ -31,9 +31,22 @@ class Publishing(Declaring):
             table = self._table(exchange, self.store.bindings(exchange, fresh=fresh))
             if queues := self.typeof(exchange).lookup(table, exchange, routing_key, None):
                 return list(queues)
-            if self._type_name(exchange) == "topic":
+            if self._type_name(exchange) == "topic" and not self._bound_here(exchange):
                 break  # Events that nobody reads come every two seconds from every worker.
+        own = self._bound_again(exchange)
+        if queues := self.typeof(exchange).lookup(self._table(exchange, own), exchange, routing_key, None):
+            return list(queues)
         return [default or self.deadletter_queue] if default or self.deadletter_queue else []
+
+    def _bound_again(self, exchange: str) -> list[Bound]:
+        """What this connection bound in a transaction that is still open, or was rolled back.
+
+        kombu declares once per connection and would not do it again.
+        """
+        own = self._bound_here(exchange)
+        for bound in own:
+            self.store.bind(bound)
+        return own
 
     def _table(self, exchange: str, bound: list[Bound]) -> list[Any]:
         prepare = self.typeof(exchange).prepare_bind
@@ -62,7 +75,7 @@ class Publishing(Declaring):
             self.store.broadcast([queue], message, transient.message_seconds)
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str, **kwargs: Any) -> None:
-        bound = self.store.bindings(exchange, fresh=True)
+        bound = self.store.bindings(exchange, fresh=True) or self._bound_again(exchange)
         transient = [each.queue for each in bound if each.is_transient]
         if transient:
             self.store.broadcast(transient, message, BROADCAST_SECONDS)

@@ -58,8 +58,6 @@ class Store:
 
     def declare_queue(self, queue: str, message_ttl: int | None) -> None:
         """Make the queue known; `message_ttl` in milliseconds."""
-        if self._declared.get(queue, -1) == message_ttl:
-            return
         self._declared[queue] = message_ttl
         self._when_committed(lambda connection, _: routing.declare_queue(connection, queue, message_ttl))
 
