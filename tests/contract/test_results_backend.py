@@ -178,6 +178,12 @@ def test_an_unknown_task_is_pending(app):
     )
 
 
+def test_a_task_that_runs_has_no_date_of_its_end(app):
+    app.backend.store_result("a", None, states.STARTED)
+
+    assert app.AsyncResult("a").date_done is None
+
+
 def test_a_task_exists_from_its_publish(app, alias):
     upsert.insert_pending(connections[alias], [mark("a", states.PENDING)])
 
