@@ -36,6 +36,15 @@ class Held:
     settled: Callable[[], object]
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The outcome of a look at the delayed messages."""
+
+    promoted: int
+    #: Seconds until the soonest of the others is due; None: there is none.
+    wait_seconds: float | None
+
+
 _opened: "list[Deliveries]" = []
 
 
@@ -74,21 +83,20 @@ class Deliveries:
             return []
         return self.session.run(lambda connection, _: routing.collect(connection, queues, limit, now))
 
-    def promote_due(self, queues: Sequence[str]) -> float | None:
-        """Make due messages ready; seconds until the next one is due, None when there is none."""
+    def promote_due(self, queues: Sequence[str]) -> Due:
+        """Make due messages ready; how many, and when the next one is due."""
 
-        def work(connection: Any, queries: Queries) -> int | None:
+        def work(connection: Any, queries: Queries) -> Due:
+            promoted, step = 0, STEP
             wait = queries.next_due(connection, queues, clock.now())
-            while wait == 0:
-                promoted = queries.promote(connection, clock.now())
+            # A step that is not full: another worker is promoting the rest.
+            while wait == 0 and step == STEP:
+                step = queries.promote(connection, clock.now())
+                promoted += step
                 wait = queries.next_due(connection, queues, clock.now())
-                if promoted < STEP and wait == 0:
-                    # Another worker is promoting the rest.
-                    return 0
-            return wait
+            return Due(promoted, None if wait is None else wait / clock.MICROSECONDS)
 
-        wait = self.session.run(work, atomic=False)
-        return None if wait is None else wait / clock.MICROSECONDS
+        return self.session.run(work, atomic=False)
 
     def hold(self, tag: str, held: Held) -> None:
         with self._lock:

@@ -134,15 +134,27 @@ class HubLink:
     def _on_tick(self) -> None:
         if self._listener is not None and self._listening_fd is None:
             self._listen()
+        # Also when the worker is too busy to come to the end of the queue.
+        self._promote()
         self._poll()
 
     def _poll(self) -> None:
-        due_in = self._transport.poll()
+        if self._transport.poll():
+            # Not at once: the loop first hands what was delivered to the pool.
+            self.nudge()
+        else:
+            self._promote()
+
+    def _promote(self) -> None:
+        due = self._transport.promote_due()
         if self._due_timer is not None:
             self._due_timer.cancel()
             self._due_timer = None
-        if due_in is not None and due_in < self._poll_seconds():
-            self._due_timer = self._loop.call_later(due_in, self.nudge)
+        if due.promoted:
+            self.nudge()
+        elif due.wait_seconds is not None and due.wait_seconds < self._poll_seconds():
+            # 0: another worker is promoting it right now.
+            self._due_timer = self._loop.call_later(max(0.001, due.wait_seconds), self.nudge)
 
     def _watch(self, fd: int, callback: Callable[[], None]) -> None:
         self._loop.add_reader(fd, callback)

@@ -9,7 +9,7 @@ from kombu.transport import virtual
 
 from celeriac.broker.address import SCHEME, alias_in
 from celeriac.broker.channel import Channel
-from celeriac.broker.deliveries import deliveries_for
+from celeriac.broker.deliveries import Due, deliveries_for
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.hub import HubLink
 from celeriac.broker.store import store_for
@@ -89,15 +89,22 @@ class Transport(virtual.Transport):
         if self._hub_link is not None:
             self._hub_link.nudge()
 
-    def poll(self) -> float | None:
-        """Write the acks, deliver what may be delivered; seconds until the next message is due."""
+    def poll(self) -> int:
+        """Deliver what may be delivered and write the acks; how many messages were delivered."""
+        delivered = self._poll_channels()
+        # A claim writes the acks with it; these are for when there was no room for a claim.
         self.deliveries.flush()
-        due_in = self._promote()
-        again = True
-        while again:
-            # As long as something comes and there is room: the loop would only come back here.
-            again = self._poll_channels() > 0
-        return due_in
+        return delivered
+
+    def promote_due(self) -> Due:
+        """Make due messages ready; how many, and when the next one is due."""
+        lasting = [
+            queue
+            for channel in self.channels
+            for queue in channel._active_queues
+            if queue not in self.transient
+        ]
+        return self.deliveries.promote_due(lasting) if lasting else Due(0, None)
 
     def renew_bindings(self) -> None:
         """Keep the transient queues of this connection alive."""
@@ -110,7 +117,7 @@ class Transport(virtual.Transport):
         pause = _SHORTEST_PAUSE
         while True:
             self._renew_in_time()
-            self._promote()
+            self.promote_due()
             if self._poll_channels():
                 return
             now = time.monotonic()
@@ -132,12 +139,3 @@ class Transport(virtual.Transport):
 
     def _poll_channels(self) -> int:
         return sum(channel.poll() for channel in list(self.channels))
-
-    def _promote(self) -> float | None:
-        lasting = [
-            queue
-            for channel in self.channels
-            for queue in channel._active_queues
-            if queue not in self.transient
-        ]
-        return self.deliveries.promote_due(lasting) if lasting else None

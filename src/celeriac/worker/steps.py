@@ -13,7 +13,7 @@ from celeriac.broker import deliveries, presence
 from celeriac.database import forks
 from celeriac.dead_letters import dead_lettered
 from celeriac.errors import CeleriacError
-from celeriac.results import received, writer
+from celeriac.results import received, storing, writer
 from celeriac.results.backend import DatabaseBackend
 from celeriac.worker import preflight
 
@@ -24,6 +24,8 @@ def install(app: Celery) -> None:
     """Follow the workers of this app; done once, when Django is ready."""
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
+    # For a spawned child; a forked one has inherited it.
+    signals.worker_process_init.connect(_begin_child, dispatch_uid=f"{_UID}.child")
     signals.worker_shutdown.connect(_end_worker, dispatch_uid=f"{_UID}.end")
 
 
@@ -50,12 +52,17 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
             present.describe(_pool_name(instance), instance.concurrency or 0, list(app.amqp.queues))
     except CeleriacError as error:
         raise SystemExit(f"celery: {error}") from error
+    storing.this_is_a_worker()
     if found.results_alias is not None:
         writer.start()
         received.connect()
         dead_lettered.connect(partial(_fail, app), weak=False, dispatch_uid=f"{_UID}.dead")
     # After a cold shutdown Celery sends no `worker_shutdown`.
     atexit.register(partial(_end, os.getpid()))
+
+
+def _begin_child(**_: Any) -> None:
+    storing.this_is_a_worker()
 
 
 def _fail(app: Celery, task_id: str, reason: str, **_: Any) -> None:
