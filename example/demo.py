@@ -121,7 +121,8 @@ def _end(children: list[Child], stop: Stop) -> None:
         child.stop()
     for child in children:
         if not child.wait(lambda: stop.count > asked):
-            print(f"The {child.name} did not end in time and was killed.", flush=True)
+            reason = "as you asked" if stop.count > asked else "for it did not end in time"
+            print(f"The {child.name} was stopped at once, {reason}.", flush=True)
 
 
 def _free_port() -> int:

@@ -20,7 +20,7 @@ PEOPLE = 15000
 SEARCH = "san"
 LIMIT_SECONDS = 120
 BAR_WIDTH = 40
-ROWS_SHOWN = 12
+ROWS_SHOWN = 24
 COLUMNS = ("task_id", "task_name", "status", "worker", "date_done", "result")
 WIDTHS = (8, 26, 8, 20, 12, 36)
 
