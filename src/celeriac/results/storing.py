@@ -18,12 +18,22 @@ from celeriac.results.retry import is_in_transaction, until_stored
 
 _is_worker = False
 _of_thread = threading.local()
+#: Every thread's sessions, to be closed by the one that ends the worker. Appending is atomic.
+_opened: list[Session] = []
 
 
 def this_is_a_worker() -> None:
     """From now on the threads of this process, and its forked children, keep connections of their own."""
     global _is_worker
     _is_worker = True
+
+
+def end() -> None:
+    """Close every connection of the worker that ends; may be called twice, and a worker may follow."""
+    global _is_worker, _of_thread
+    _is_worker, _of_thread = False, threading.local()
+    while _opened:
+        _opened.pop().close()
 
 
 def store(alias: str, work: Callable[[BaseDatabaseWrapper], None]) -> None:
@@ -44,4 +54,5 @@ def _session(alias: str) -> Session:
     sessions: dict[str, Session] = _of_thread.__dict__.setdefault("sessions", {})
     if alias not in sessions:
         sessions[alias] = Session(alias)
+        _opened.append(sessions[alias])
     return sessions[alias]

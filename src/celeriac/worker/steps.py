@@ -81,6 +81,7 @@ def _end(process: int) -> None:
     if process != os.getpid():
         return  # A child of the pool has inherited the callback, not the worker.
     writer.stop()
+    storing.end()
     deliveries.close_all()
     presence.end_all()
 
