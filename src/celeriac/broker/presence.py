@@ -72,9 +72,13 @@ class Presence:
 
     def begin(self, *, is_exclusive: bool = False) -> None:
         """Register and start the heartbeat. Raises NodeNameTaken when `is_exclusive` and it is."""
-        if is_exclusive:
-            self._refuse_namesakes()
-        self._register()
+        try:
+            if is_exclusive:
+                self._refuse_namesakes()
+            self._register()
+        except BaseException:
+            self._session.close()
+            raise
         self._thread = threading.Thread(target=self._keep, name="celeriac-presence", daemon=True)
         self._thread.start()
 
