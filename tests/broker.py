@@ -183,6 +183,19 @@ def in_threads(works: list[Callable[[], Any]]) -> list[Any]:
     return results
 
 
+@contextmanager
+def noted(connection: Any) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that run on this connection, with their parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        statements.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield statements
+
+
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
     """Ask until the condition holds, where nothing tells of the event; its value."""
     deadline = time.monotonic() + DEADLINE_SECONDS

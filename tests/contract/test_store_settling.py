@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from django.db import transaction
 from django.test import override_settings
 
 from celeriac.broker import clock
@@ -48,6 +49,21 @@ def test_an_ack_may_come_from_any_thread_and_twice(broker, reader):
 
     in_thread(lambda: claiming.ack(one))
     in_thread(lambda: claiming.ack(one))
+
+    assert rows(broker) == 0
+
+
+def test_an_ack_is_not_part_of_the_callers_transaction(broker, reader):
+    claiming = reader()
+    if claiming.deliveries.session.connection().vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time.")
+    publish(broker, "mails", "one")
+    [one] = claiming.claim("mails")
+
+    with transaction.atomic(using=broker):
+        Store(broker).publish("calls", message())
+        claiming.ack(one)
+        transaction.set_rollback(True, using=broker)
 
     assert rows(broker) == 0
 
