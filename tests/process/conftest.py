@@ -51,7 +51,7 @@ NESTED_TASKS = """
 """
 
 
-def _database_settings(alias: str) -> str:
+def database_settings(alias: str) -> str:
     settings = connections[alias].settings_dict
     wanted = {key: settings[key] for key in ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")}
     return f"DATABASES['default'] = {wanted!r}"
@@ -61,7 +61,7 @@ def _sqlite_settings() -> str:
     return 'DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20}'
 
 
-def _made(directory: Path, settings: str) -> Project:
+def made(directory: Path, settings: str) -> Project:
     project = Project(directory, settings)
     project.write("tasks.py", TASKS)
     project.write("office/post/tasks.py", NESTED_TASKS)
@@ -72,18 +72,18 @@ def _made(directory: Path, settings: str) -> Project:
 @pytest.fixture
 def sqlite_project(tmp_path: Path) -> Project:
     """A project on SQLite, as startproject makes it, with the OPTIONS that the check names."""
-    return _made(tmp_path / "project", _sqlite_settings())
+    return made(tmp_path / "project", _sqlite_settings())
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def database_project(request, tmp_path: Path) -> Iterator[Project]:
     """A project without CELERY_BROKER_URL, on each database in turn."""
     if request.param == "sqlite":
-        yield _made(tmp_path / "project", _sqlite_settings())
+        yield made(tmp_path / "project", _sqlite_settings())
         return
     alias = request.getfixturevalue("databases").get(request.param)
     with emptied_afterwards(alias):
-        yield _made(tmp_path / "project", _database_settings(alias))
+        yield made(tmp_path / "project", database_settings(alias))
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb", "rabbitmq", "redis"])
@@ -91,11 +91,11 @@ def project(request, tmp_path: Path) -> Iterator[Project]:
     """A project on each database, and on each external broker by its one setting."""
     if request.param in {"rabbitmq", "redis"}:
         url = request.getfixturevalue(f"{request.param}_url")
-        yield _made(tmp_path / "project", f"{_sqlite_settings()}\nCELERY_BROKER_URL = {url!r}")
+        yield made(tmp_path / "project", f"{_sqlite_settings()}\nCELERY_BROKER_URL = {url!r}")
         return
     if request.param == "sqlite":
-        yield _made(tmp_path / "project", _sqlite_settings())
+        yield made(tmp_path / "project", _sqlite_settings())
         return
     alias = request.getfixturevalue("databases").get(request.param)
     with emptied_afterwards(alias):
-        yield _made(tmp_path / "project", _database_settings(alias))
+        yield made(tmp_path / "project", database_settings(alias))

@@ -1,12 +1,12 @@
 """A kombu channel over the tables: this file is the part that consumes."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty
 from typing import Any
 
-from celery.worker import state as worker_state
-
 from celeriac.broker import payload
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.publishing import Publishing
 from celeriac.broker.qos import TRANSIENT_TAG, QoS
 from celeriac.broker.queries.base import Claimed
@@ -16,7 +16,7 @@ _UNLIMITED = 100
 
 
 class Channel(Publishing):
-    """Consumes on the broker's own connection; closing gives back what no task began with."""
+    """Consumes on the broker's own connection; closing gives back what it holds."""
 
     QoS = QoS
     do_restore = False
@@ -113,14 +113,16 @@ class Channel(Publishing):
         self.qos.give_back([raw["properties"]["delivery_tag"] for _, raw in messages])
 
     def close(self) -> None:
-        """Close; messages that no task has begun with are given back at once."""
+        """Close; what it holds is given back at once, as AMQP does it."""
         if self.closed:
             return
         self.closed = True
         for consumer in list(self._consumers):
             self.basic_cancel(consumer)
         if self._qos is not None:
-            self._qos.give_back_unstarted({request.id for request in worker_state.active_requests})
+            # Without the database the decision is kept, and written when it is back.
+            with suppress(BrokerConnectionLost, BrokerRefused):
+                self._qos.restore_unacked()
         if self.connection is not None:
             self.connection.close_channel(self)
         self.exchange_types = None

@@ -15,15 +15,15 @@ from typing import Any
 from django.db import connections
 
 from celeriac.broker import clock, presence
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import STEP, Claimed, Queries
 from celeriac.broker.session import BrokerSession
+from celeriac.broker.settlements import Pair, Settlement, Settlements, Verb, write
 from celeriac.conf import options
 from celeriac.dead_letters import dead_lettered
 
 logger = logging.getLogger(__name__)
-
-Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ def deliveries_for(alias: str) -> "Deliveries":
 
 
 class Deliveries:
-    """Safe in every thread. Acks are written at once, or together when a loop collects them."""
+    """Safe in every thread. Decisions are written at once, or together when a loop collects them."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self.session = BrokerSession(alias)
         self._lock = threading.RLock()
         self._held: dict[str, Held] = {}
-        self._acks: list[Pair] = []
+        self._settlements = Settlements()
         #: Set by the event loop: called when there is something to write or room for more.
         self.nudge: Callable[[], None] | None = None
 
@@ -104,29 +104,21 @@ class Deliveries:
 
     def ack(self, tag: str) -> None:
         """The message is done. An unknown tag, or one settled before, is nothing."""
-        held = self._settle(tag)
-        if held is None:
-            return
-        with self._lock:
-            self._acks.append(held.pair)
-        if self.nudge is not None:
-            self.nudge()
-        else:
-            self.flush()
+        # A task may end although its message was to be given back, when the connection was lost.
+        if not self._settle(tag, Verb.ACK):
+            self._settlements.ack_after_all(tag)
+        self._write_soon()
 
     def requeue(self, tag: str) -> None:
         """Give a refused message back for another delivery."""
-        held = self._settle(tag)
-        if held is not None:
-            self.session.run(lambda connection, queries: queries.requeue(connection, [held.pair]))
-            if self.nudge is not None:
-                self.nudge()
+        self._settle(tag, Verb.REQUEUE)
+        self._write_soon()
 
     def bury(self, tag: str, reason: str) -> None:
         """Move a refused message to the dead letters."""
-        held = self._settle(tag)
-        if held is not None:
-            self._bury(held.pair, held.task_id, reason)
+        if self._settle(tag, Verb.BURY, reason):
+            logger.error("Message %s is a dead letter: %s.", tag, reason)
+        self._write_soon()
 
     def give_up(self, message: Claimed, reason: str) -> None:
         """Move a message that no worker will be given to the dead letters, and let its result know."""
@@ -138,70 +130,63 @@ class Deliveries:
 
     def release(self, tags: Iterable[str]) -> None:
         """Give back messages that were not started."""
-        pairs = [held.pair for tag in list(tags) if (held := self._settle(tag))]
-        for start in range(0, len(pairs), STEP):
-            self._release(pairs[start : start + STEP])
+        for tag in list(tags):
+            self._settle(tag, Verb.RELEASE)
+        self._write_soon()
 
     def flush(self) -> None:
-        """Write the collected acks."""
-        acks = self._take_acks()
-        if not acks:
+        """Write what was decided. Raises BrokerConnectionLost, and keeps it for the next time."""
+        batch = self._settlements.take()
+        if not batch:
             return
         try:
-            self.session.run(lambda connection, queries: self._write_acks(connection, queries, acks))
+            self.session.run(lambda connection, queries: write(connection, queries, batch))
         except BaseException:
-            self._return_acks(acks)
+            self._settlements.put_back(batch)
             raise
 
     def close(self) -> None:
-        """End of the process: write the acks, give back the rest; may be called twice."""
+        """End of the process: write what was decided, give back the rest; may be called twice."""
         self.nudge = None
-        self.flush()
         with self._lock:
             tags = list(self._held)
-        self.release(tags)
+        try:
+            self.release(tags)
+        except (BrokerConnectionLost, BrokerRefused) as error:
+            logger.warning("The others will find out by themselves what this worker held: %s", error)
         self.session.close()
-
-    def _release(self, pairs: list[Pair]) -> None:
-        self.session.run(lambda connection, queries: queries.release(connection, pairs))
 
     def _claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
         worker = presence.worker_id(self.alias)
         token = secrets.randbits(62)
-        acks = self._take_acks()
+        batch = self._settlements.take()
 
         def work(connection: Any, queries: Queries) -> list[Claimed]:
-            self._write_acks(connection, queries, acks)
+            write(connection, queries, batch)
             return queries.claim(connection, queues, limit, worker, token)
 
         try:
             # On SQLite the statement is its own transaction, and an idle look takes no write lock.
-            return self.session.run(work, atomic=bool(acks) or self._vendor() == "mysql")
+            return self.session.run(work, atomic=bool(batch) or self._vendor() == "mysql")
         except BaseException:
-            self._return_acks(acks)
+            self._settlements.put_back(batch)
+            self._settlements.doubt(worker, token)
             raise
 
-    def _settle(self, tag: str) -> Held | None:
+    def _settle(self, tag: str, verb: Verb, reason: str = "") -> bool:
         with self._lock:
             held = self._held.pop(tag, None)
-        if held is not None:
-            held.settled()
-        return held
+            if held is None:
+                return False
+            self._settlements.add(tag, Settlement(verb, held.pair, reason))
+        held.settled()
+        return True
 
-    def _take_acks(self) -> list[Pair]:
-        with self._lock:
-            acks, self._acks = self._acks, []
-        return acks
-
-    def _return_acks(self, acks: list[Pair]) -> None:
-        with self._lock:
-            self._acks[:0] = acks
-
-    def _write_acks(self, connection: Any, queries: Queries, acks: list[Pair]) -> None:
-        for start in range(0, len(acks), STEP // 4):
-            step = acks[start : start + STEP // 4]
-            if queries.ack(connection, step) < len(step):
-                logger.warning("Some acks came too late: the messages had been given to another worker.")
+    def _write_soon(self) -> None:
+        if self.nudge is not None:
+            self.nudge()
+        else:
+            self.flush()
 
     def _is_fit(self, message: Claimed) -> bool:
         """Whether to deliver; if not, it goes to the dead letters with the reason."""

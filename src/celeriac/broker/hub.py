@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections
 
 from celeriac.broker import caller
+from celeriac.broker.outage import Outage
 from celeriac.broker.wakeup import bells, doorbell
 from celeriac.broker.wakeup.listen import Listener
 from celeriac.conf import options
@@ -32,6 +33,9 @@ class HubLink:
         self._transport = transport
         self._loop = loop
         self._alias = transport.alias
+        self._outage = Outage(transport.alias)
+        self._poll = self._outage.guard(self._claim_and_deliver)
+        self._promote = self._outage.guard(self._promote_due)
         self._timers: list[Any] = []
         self._fds: list[int] = []
         self._due_timer: Any = None
@@ -51,7 +55,7 @@ class HubLink:
         self._transport.deliveries.nudge = self.nudge
         self._wake_from_other_threads()
         self._every(self._poll_seconds(), self._on_tick)
-        self._every(_RENEW_SECONDS, self._transport.renew_bindings)
+        self._every(_RENEW_SECONDS, self._outage.guard(self._transport.renew_bindings))
         self.nudge()
 
     def nudge(self) -> None:
@@ -138,14 +142,14 @@ class HubLink:
         self._promote()
         self._poll()
 
-    def _poll(self) -> None:
+    def _claim_and_deliver(self) -> None:
         if self._transport.poll():
             # Not at once: the loop first hands what was delivered to the pool.
             self.nudge()
         else:
-            self._promote()
+            self._promote_due()
 
-    def _promote(self) -> None:
+    def _promote_due(self) -> None:
         due = self._transport.promote_due()
         if self._due_timer is not None:
             self._due_timer.cancel()

@@ -67,14 +67,8 @@ class QoS(virtual.QoS):
                 self._reject_transient(tag, requeue=True)
         self._deliveries.release(tag for tag in delivery_tags if not tag.startswith(TRANSIENT_TAG))
 
-    def give_back_unstarted(self, running: Collection[str]) -> None:
-        """Return all but the messages of the running tasks, whose acks are still to come."""
-        with self._lock:
-            held = list(self._held.items())
-        self.give_back([tag for tag, message in held if message.headers.get("id") not in running])
-
     def restore_unacked(self) -> list[Any]:
-        """Return everything that is held, for `basic_recover`."""
+        """Return everything that is held."""
         with self._lock:
             held = list(self._held)
         self.give_back(held)

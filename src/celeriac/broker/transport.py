@@ -71,7 +71,7 @@ class Transport(virtual.Transport):
         return True
 
     def close_connection(self, connection: Any) -> None:
-        """Leave the loop, then close the channels; what no task began with is given back."""
+        """Leave the loop, then close the channels; what they hold is given back."""
         if self._hub_link is not None:
             self._hub_link.close()
             self._hub_link = None

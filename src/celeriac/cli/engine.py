@@ -1,10 +1,11 @@
 """Celery's own command line, in this process, with the project's app: no -A, no second interpreter."""
 
-import sys
 from collections.abc import Sequence
 
 from celery import Celery
 from celery.bin.celery import celery as celery_command
+
+from celeriac.cli import output
 
 PROGRAM = "manage.py celery"
 
@@ -26,5 +27,5 @@ def _code(ended: SystemExit) -> int:
         return 0
     if isinstance(ended.code, int):
         return ended.code
-    sys.stderr.write(f"{ended.code}\n")
+    output.error(str(ended.code))
     return 1

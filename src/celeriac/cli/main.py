@@ -1,6 +1,5 @@
 """Which word goes where: ours to their files, every other one to Celery."""
 
-import sys
 from collections.abc import Callable, Sequence
 
 from celery import Celery
@@ -39,5 +38,4 @@ def _help() -> None:
     for name, (_, summary) in OURS.items():
         output.line(f"  {name:<12}{summary}")
     output.line("\nEvery other command is Celery's own, with this project's app:\n")
-    sys.stdout.flush()
     engine.run(get_app(), ["--help"])

@@ -10,6 +10,11 @@ def line(text: str = "", *, to: TextIO | None = None) -> None:
     print(text, file=to or sys.stdout, flush=True)
 
 
+def error(text: str) -> None:
+    """Print a line for people where errors go."""
+    line(text, to=sys.stderr)
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, to: TextIO | None = None) -> None:
     """Print rows in columns on a terminal, with tabs in a pipe."""
     stream = to or sys.stdout

@@ -40,18 +40,18 @@ class Session:
         _sessions.add(self)
         forks.add_owner(self)
 
-    def run(self, work: Callable[[BaseDatabaseWrapper], T], *, atomic: bool = True) -> T:
+    def run(self, work: Callable[[BaseDatabaseWrapper], T], *, atomic: bool = True, tries: int = _TRIES) -> T:
         """Do `work`, in a transaction of its own when `atomic`; again while the database is busy.
 
         Raises the database's error when it is lost, when it stays busy, or for any other reason.
         """
-        for attempt in range(_TRIES):
+        for attempt in range(tries):
             try:
                 return self._once(work, atomic=atomic)
             except Error as error:
                 if failures.is_lost(error):
                     self.close()
-                if not failures.is_busy(error) or attempt == _TRIES - 1:
+                if not failures.is_busy(error) or attempt == tries - 1:
                     raise
             # Jitter: two that collided must not meet again.
             longest = min(0.005 * 2**attempt, _LONGEST_PAUSE_SECONDS)

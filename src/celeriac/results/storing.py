@@ -40,7 +40,8 @@ def store(alias: str, work: Callable[[BaseDatabaseWrapper], None]) -> None:
     """Do `work` in a transaction, again while the database is busy or away; raise its last error."""
     if _is_worker and not is_in_transaction(connections[alias]):
         session = _session(alias)
-        until_stored(alias, lambda: session.run(work))
+        # One try: `until_stored` is the patient one.
+        until_stored(alias, lambda: session.run(work, tries=1))
     else:
         until_stored(alias, partial(_on_django_connection, alias, work))
 

@@ -138,6 +138,15 @@ class Queries:
             fenced(held),
         )
 
+    def undo_claim(self, connection: Connection, worker: int, token: int) -> int:
+        """Give back what a claim took whose answer never came. Index: celeriac_message_claimed."""
+        return execute(
+            connection,
+            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL,"
+            " deliveries = deliveries - 1 WHERE claimed_by = %s AND claim_token = %s",
+            (worker, token),
+        )
+
     def bury(self, connection: Connection, held: Sequence[tuple[int, int]], reason: str, now: int) -> int:
         """Move messages to the dead letters."""
         execute(

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from celeriac.cli import output
 from celeriac.cli.main import main
 from celeriac.errors import CeleriacError
 
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         try:
             code = main(_without_django_options(argv[2:]))
         except (CeleriacError, CommandError) as error:
-            self.stderr.write(f"celery: {error}")
+            output.error(f"celery: {error}")
             code = 2
         sys.exit(code)
 
