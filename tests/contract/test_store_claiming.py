@@ -62,6 +62,15 @@ def test_a_claim_says_who_has_the_message_and_how_often_it_was_delivered(broker,
     assert (stored.claim_token, claimed.deliveries) == (claimed.token, 1)
 
 
+def test_every_claim_has_a_token_of_its_own(broker, reader):
+    publish(broker, "mails", "one", "two")
+    claiming = reader()
+
+    tokens = [claiming.claim("mails", limit=1)[0].token for _ in range(2)]
+
+    assert tokens[0] != tokens[1]
+
+
 @pytest.mark.parametrize("queues", [1, 3])
 def test_four_consumers_at_once_get_each_message_once(broker, reader, queues):
     names = [f"queue {number}" for number in range(queues)]

@@ -52,6 +52,18 @@ def test_a_message_is_claimable_when_it_is_due(broker, reader):
     assert len(claiming.claim("mails")) == 1
 
 
+def test_only_what_is_due_becomes_claimable(broker, reader):
+    publish_for(broker, now(hours=1))
+    make_due(broker)
+    publish_for(broker, now(hours=1))
+    claiming = reader()
+
+    seconds = wait_seconds(claiming)
+
+    assert len(claiming.claim("mails")) == 1
+    assert 3590 < seconds <= 3600
+
+
 def test_the_consumer_is_told_when_the_next_one_is_due(broker, reader):
     claiming = reader()
     assert wait_seconds(claiming) is None

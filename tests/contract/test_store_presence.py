@@ -110,6 +110,21 @@ def test_a_worker_without_a_lock_is_lost_when_its_heart_stops(broker, stranger, 
     assert silent.beat() is False
 
 
+def test_the_late_ack_of_a_lost_worker_does_nothing(broker, stranger, reaper, later):
+    publish(broker, "mails", "one")
+    silent = stranger()
+    [claimed] = silent.claim("mails")
+    reaper.reap(0)
+    later(60)
+    reaper.reap(0)
+
+    acked = silent.session.run(
+        lambda connection, queries: queries.ack(connection, [(claimed.id, claimed.token)])
+    )
+
+    assert (acked, rows(broker, state=MessageState.READY)) == (0, 1)
+
+
 def test_the_time_without_a_heartbeat_can_be_set(broker, stranger, reaper, later):
     silent = stranger()
     reaper.reap(0)

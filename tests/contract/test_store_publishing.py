@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, OperationalError, connections, transaction
 from django.test import override_settings
 from kombu.utils.json import dumps
 
@@ -11,6 +11,23 @@ from celeriac.broker.payload import MessageTooLarge, decode
 from celeriac.broker.store import Store
 from celeriac.errors import TablesMissing
 from tests.broker import bodies, in_thread, message, publish, rows
+
+
+@pytest.fixture
+def busy_once(broker, monkeypatch):
+    """Another transaction is in the way of the first insertion; the insertions that were tried."""
+    tried = []
+
+    def refuse(execute, sql, *others):
+        if sql.startswith("INSERT"):
+            tried.append(sql)
+            if len(tried) == 1:
+                raise OperationalError("busy")
+        return execute(sql, *others)
+
+    monkeypatch.setattr("celeriac.database.failures.is_busy", lambda error: str(error) == "busy")
+    with connections[broker].execute_wrapper(refuse):
+        yield tried
 
 
 def test_a_committed_message_is_claimable(broker, reader):
@@ -88,6 +105,19 @@ def test_a_database_that_refuses_is_an_error(broker):
         Store(broker).publish("mails", message(expiration=str(2**62)))
 
     assert rows(broker) == 0
+
+
+def test_a_busy_database_is_tried_again_outside_of_a_transaction(broker, busy_once):
+    Store(broker).publish("mails", message())
+
+    assert (len(busy_once), rows(broker)) == (2, 1)
+
+
+def test_a_busy_database_is_an_error_at_once_within_a_transaction(broker, busy_once):
+    with pytest.raises(OperationalError, match="busy"), transaction.atomic(using=broker):
+        Store(broker).publish("mails", message())
+
+    assert (len(busy_once), rows(broker)) == (1, 0)
 
 
 @pytest.mark.parametrize(
