@@ -226,9 +226,14 @@ class Process:
         )
 
     def line(self) -> str:
-        """The next line that it says; empty once it has ended."""
+        """The next line that it says; empty once it has ended, which a deadline brings about."""
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        overdue = threading.Timer(DEADLINE_SECONDS, self.process.kill)
+        overdue.start()
+        try:
+            return self.process.stdout.readline().strip()
+        finally:
+            overdue.cancel()
 
     def kill(self) -> None:
         """End it as `kill -9` does; may be called twice."""
