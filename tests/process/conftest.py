@@ -1,11 +1,15 @@
 """Projects over each database and each broker."""
 
+import functools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.db import connections
 
+from tests.conftest import DIRECTORY
 from tests.databases import emptied_afterwards
 from tests.process.project import Project
 
@@ -61,25 +65,36 @@ def _sqlite_settings() -> str:
     return 'DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE", "timeout": 20}'
 
 
-def made(directory: Path, settings: str) -> Project:
-    project = Project(directory, settings)
+@functools.cache
+def _template() -> Path:
+    """A migrated project on SQLite, made once: each test's own is a copy of it."""
+    project = Project(Path(tempfile.mkdtemp(dir=DIRECTORY)) / "template", _sqlite_settings())
     project.write("tasks.py", TASKS)
     project.write("office/post/tasks.py", NESTED_TASKS)
     project.manage("migrate", "-v", "0")
+    return project.directory
+
+
+def made(directory: Path, settings: str = "") -> Project:
+    """A project with tasks and tables."""
+    shutil.copytree(_template(), directory)
+    project = Project(directory, settings)
+    if "DATABASES" in settings:
+        project.manage("migrate", "-v", "0")
     return project
 
 
 @pytest.fixture
 def sqlite_project(tmp_path: Path) -> Project:
     """A project on SQLite, as startproject makes it, with the OPTIONS that the check names."""
-    return made(tmp_path / "project", _sqlite_settings())
+    return made(tmp_path / "project")
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def database_project(request, tmp_path: Path) -> Iterator[Project]:
     """A project without CELERY_BROKER_URL, on each database in turn."""
     if request.param == "sqlite":
-        yield made(tmp_path / "project", _sqlite_settings())
+        yield made(tmp_path / "project")
         return
     alias = request.getfixturevalue("databases").get(request.param)
     with emptied_afterwards(alias):
@@ -91,10 +106,10 @@ def project(request, tmp_path: Path) -> Iterator[Project]:
     """A project on each database, and on each external broker by its one setting."""
     if request.param in {"rabbitmq", "redis"}:
         url = request.getfixturevalue(f"{request.param}_url")
-        yield made(tmp_path / "project", f"{_sqlite_settings()}\nCELERY_BROKER_URL = {url!r}")
+        yield made(tmp_path / "project", f"CELERY_BROKER_URL = {url!r}")
         return
     if request.param == "sqlite":
-        yield made(tmp_path / "project", _sqlite_settings())
+        yield made(tmp_path / "project")
         return
     alias = request.getfixturevalue("databases").get(request.param)
     with emptied_afterwards(alias):

@@ -84,18 +84,22 @@ class Worker:
 
 
 class Project:
-    """A directory with manage.py; `settings` are lines that are added to its settings file."""
+    """A directory with manage.py, made when it is not there; `settings` are added to its settings file."""
 
     def __init__(self, directory: Path, settings: str) -> None:
         self.directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.exists():
+            self._start()
+        self.add_settings(settings)
+
+    def _start(self) -> None:
+        self.directory.mkdir(parents=True)
         subprocess.run(
-            [sys.executable, "-m", "django", "startproject", "proj", str(directory)],
+            [sys.executable, "-m", "django", "startproject", "proj", str(self.directory)],
             check=True,
             env=self._environment(),
         )
         self.add_settings('INSTALLED_APPS += ["django_celery_results", "celeriac"]')
-        self.add_settings(settings)
 
     def add_settings(self, lines: str) -> None:
         with (self.directory / "proj" / "settings.py").open("a") as file:
