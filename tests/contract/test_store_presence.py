@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from django.db import connections
 from django.test import override_settings
 
 from celeriac.broker import clock, presence
@@ -95,6 +96,43 @@ def test_the_lock_of_a_living_process_is_taken_and_that_of_a_killed_one_is_free(
     session.close()
 
 
+def test_a_living_worker_that_lost_its_connection_keeps_its_messages_and_takes_its_lock_again(broker, reaper):
+    if connections[broker].vendor == "sqlite":
+        pytest.skip("On SQLite the lock is a file's; it goes with the process alone.")
+    publish(broker, "mails", "one")
+    session = BrokerSession(broker)
+    lock = SessionLock(session)
+
+    with process(HOLDS, broker) as holder:
+        assert holder.line() == "1"
+        worker = Worker.objects.using(broker).get().pk
+        end_other_connections(broker)
+        wait_until(lambda: lock.is_free(worker), "the server frees the lock")
+        assert (reaper.reap(0), reaper.reap(0)) == (0, 0)
+
+        wait_until(lambda: not lock.is_free(worker), "the worker takes its lock again")
+        assert reaper.reap(0) == 0
+
+    assert rows(broker, state=MessageState.CLAIMED) == 1
+    session.close()
+
+
+def end_other_connections(alias):
+    """What a restart of the server does to them."""
+    with connections[alias].cursor() as cursor:
+        if connections[alias].vendor == "postgresql":
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            return
+        cursor.execute(
+            "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
+        )
+        for (connection,) in cursor.fetchall():
+            cursor.execute(f"KILL {connection}")
+
+
 def test_a_worker_without_a_lock_is_lost_when_its_heart_stops(broker, stranger, reaper, later):
     publish(broker, "mails", "one", "two")
     silent = stranger()
@@ -160,7 +198,7 @@ def test_a_reaper_that_slept_does_not_take_the_others_for_dead(broker, stranger,
     assert not beating.is_held_for_lost()
 
 
-def test_a_dead_worker_is_lost_once_however_many_notice(broker, stranger, later):
+def test_a_dead_worker_is_lost_once_however_many_notice(broker, stranger, later, caplog):
     publish(broker, "mails", "one", "two", "three")
     silent = stranger()
     silent.claim("mails")
@@ -173,6 +211,7 @@ def test_a_dead_worker_is_lost_once_however_many_notice(broker, stranger, later)
     restored = in_threads([lambda each=each: each.reap(0) for each in reapers])
 
     assert sorted(restored) == [0, 0, 0, 3]
+    assert caplog.text.count("is lost") == 1
     for session in sessions:
         session.close()
 

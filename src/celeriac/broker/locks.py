@@ -25,6 +25,8 @@ class SessionLock:
     def __init__(self, session: BrokerSession) -> None:
         self._session = session
         self._vendor = connections[session.alias].vendor
+        #: Whether a living worker can lose it, with its connection; a file's lock stays.
+        self.goes_with_connection = self._vendor != "sqlite"
         is_possible = self._vendor == "sqlite" and fcntl is not None
         self._directory = runtime.directory(session.alias) if is_possible else None
         self._fd: int | None = None

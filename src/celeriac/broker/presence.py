@@ -5,6 +5,7 @@ has a presence, also one that is no Celery worker.
 """
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -15,7 +16,7 @@ from celeriac.broker import clock
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.queries import workers
-from celeriac.broker.reaper import Reaper
+from celeriac.broker.reaper import Reaper, is_gone
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.wakeup import doorbell
 from celeriac.conf import options
@@ -118,7 +119,7 @@ class Presence:
 
     def _refuse_namesakes(self) -> None:
         for peer in self._session.run(lambda connection, _: workers.namesakes(connection, self.node)):
-            if self._reaper.is_dead(peer) or self._is_dead_process(peer):
+            if self._reaper.has_lost_its_lock(peer) or self._is_dead_process(peer):
                 self._reaper.lose(peer)
             else:
                 raise NodeNameTaken(
@@ -128,15 +129,9 @@ class Presence:
 
     def _is_dead_process(self, peer: workers.Peer) -> bool:
         """For a peer without a lock: whether its process is gone from this host."""
-        if peer.has_lock or peer.host != self._host or os.name == "nt":
+        if peer.has_lock or peer.host != self._host:
             return False
-        try:
-            os.kill(peer.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return peer.pid == os.getpid()
+        return is_gone(peer.pid) or peer.pid == os.getpid()
 
     def _keep(self) -> None:
         beaten_at = swept_at = time.monotonic()
@@ -150,9 +145,10 @@ class Presence:
                     swept_at = time.monotonic()
                     restored += self._reaper.sweep()
             except (BrokerConnectionLost, BrokerRefused) as error:
-                # The lock went with the connection; the next heartbeat takes it again.
+                # The lock went with the connection; the next look takes it again.
                 logger.warning("Presence: %s", error)
                 self._has_lock = False
+                beaten_at = -math.inf
                 self._session.close()
             else:
                 if restored:

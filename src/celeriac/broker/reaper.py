@@ -1,6 +1,7 @@
 """Finding the dead: by their lock within a second, by their silence on this process's own clock."""
 
 import logging
+import os
 import time
 from dataclasses import dataclass
 
@@ -41,12 +42,20 @@ class Reaper:
         return sum(self.lose(peer) for peer in peers if self.is_dead(peer))
 
     def is_dead(self, peer: Peer) -> bool:
-        """Whether the peer's lock is free, or its heart has not beaten for LOST_AFTER_SECONDS."""
-        # The lock of a SQLite worker is a file of its host.
-        if peer.has_lock and peer.host == self._host and self._lock.is_free(peer.id):
+        """Whether the peer's lock went with its life, or its heart has not beaten for LOST_AFTER_SECONDS."""
+        silent_seconds = self._silent_seconds(peer)
+        if silent_seconds > options().lost_after_seconds:
             return True
-        seen = self._seen.get(peer.id)
-        return seen is not None and time.monotonic() - seen.at > options().lost_after_seconds
+        if not self.has_lost_its_lock(peer):
+            return False
+        if not self._lock.goes_with_connection:
+            return True
+        # A restart of the server frees every lock; a living worker takes its own again.
+        return is_gone(peer.pid) or silent_seconds > 2 * options().heartbeat_seconds
+
+    def has_lost_its_lock(self, peer: Peer) -> bool:
+        """Whether the lock that the peer had is free; the lock of a SQLite worker is a file of its host."""
+        return peer.has_lock and peer.host == self._host and self._lock.is_free(peer.id)
 
     def lose(self, peer: Peer) -> int:
         """Mark the worker lost and make its messages ready; 0 when another process was quicker."""
@@ -73,8 +82,25 @@ class Reaper:
         self._session.run(lambda connection, _: workers.forget_lost(connection, before))
         return self._session.run(lambda connection, queries: queries.restore_orphans(connection))
 
+    def _silent_seconds(self, peer: Peer) -> float:
+        seen = self._seen.get(peer.id)
+        return 0.0 if seen is None else time.monotonic() - seen.at
+
     def _look(self, peer: Peer) -> _Seen:
         seen = self._seen.get(peer.id)
         if seen is None or seen.heartbeat != peer.heartbeat:
             return _Seen(peer.heartbeat, time.monotonic())
         return seen
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process of this host has the number; on Windows that is never known."""
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # It is another user's.
+    return False
