@@ -82,14 +82,30 @@ def test_a_received_task_is_marked_with_name_arguments_and_worker(app, alias, ma
     app.task(job, name="shop.job", shared=False)
     app.finalize()
 
-    for request in (_request(app, "a"), _request(app, "ignored", ignore_result=True)):
-        received._mark(request=request)
+    started = _request(app, "started")
+    started.time_start = 1.0
+    received.mark([_request(app, "a"), started])
 
     assert main_process.flush(30)
     found = app.AsyncResult("a")
     assert (found.state, found.name, found.worker) == (states.RECEIVED, "shop.job", "w@h")
     assert (found.args, found.kwargs) == ("(1,)", "{}")
-    assert not TaskResult.objects.filter(task_id="ignored").exists()
+    assert not TaskResult.objects.filter(task_id="started").exists()
+
+
+def test_only_tasks_with_a_row_are_marked(app, main_process):
+    def job():
+        return 1
+
+    app.task(job, name="shop.job", shared=False)
+    app.finalize()
+    marks = received.Marks()
+
+    marks.end()
+    for request in (_request(app, "a"), _request(app, "ignored", ignore_result=True)):
+        received._on_received(marks, request=request)
+
+    assert [request.id for request in marks._requests] == ["a"]
 
 
 def _request(app, task_id, **headers):

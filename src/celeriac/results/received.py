@@ -1,5 +1,12 @@
-"""The state RECEIVED: a worker has the task and has not started it yet."""
+"""The state RECEIVED: a worker has the task and has not started it yet.
 
+A worker with a free process starts a task at once, and STARTED follows within milliseconds: writing
+RECEIVED then would only make STARTED wait for the same row. So it is written for tasks that still wait
+a moment later.
+"""
+
+import threading
+from functools import partial
 from typing import Any
 
 from celery import signals
@@ -8,19 +15,77 @@ from celeriac.results import writer
 from celeriac.results.rows import RowFormat
 
 _UID = "celeriac.results.received"
+#: How long a task must wait in the worker to be marked.
+WAIT_SECONDS = 0.05
+
+
+class Marks:
+    """The tasks that were received a moment ago; a thread of its own hands them to the writer."""
+
+    def __init__(self) -> None:
+        self._requests: list[Any] = []
+        self._changed = threading.Condition()
+        self._is_ending = False
+        self._thread = threading.Thread(target=self._run, name="celeriac-received", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def add(self, request: Any) -> None:
+        with self._changed:
+            self._requests.append(request)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """End the thread; what is not marked by now will not be. May be called twice."""
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(1)
+
+    def _run(self) -> None:
+        ending = threading.Event()
+        while not self._is_ending:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._requests) or self._is_ending)
+            ending.wait(WAIT_SECONDS)
+            with self._changed:
+                requests, self._requests = self._requests, []
+            mark(requests)
+
+
+def mark(requests: list[Any]) -> None:
+    """Hand the tasks that have not started to the writer, if one runs."""
+    running = writer.running()
+    if running is None:
+        return
+    for request in requests:
+        if getattr(request, "time_start", None) is None and not request.acknowledged:
+            running.submit(request.task.backend.received_of(request))
+
+
+_marks: Marks | None = None
 
 
 def connect() -> None:
     """Hear of every task that this worker receives; may be called twice."""
-    signals.task_received.connect(_mark, weak=False, dispatch_uid=_UID)
+    global _marks
+    if _marks is None:
+        _marks = Marks()
+        _marks.start()
+    signals.task_received.connect(partial(_on_received, _marks), weak=False, dispatch_uid=_UID)
 
 
 def disconnect() -> None:
+    """Hear no more; may be called twice."""
+    global _marks
     signals.task_received.disconnect(dispatch_uid=_UID)
+    if _marks is not None:
+        _marks.end()
+        _marks = None
 
 
-def _mark(request: Any, **_: Any) -> None:
-    running = writer.running()
-    backend = request.task.backend
-    if running is not None and isinstance(backend, RowFormat) and not request.ignore_result:
-        running.submit(backend.received_of(request))
+def _on_received(marks: Marks, request: Any, **_: Any) -> None:
+    if isinstance(request.task.backend, RowFormat) and not request.ignore_result:
+        marks.add(request)

@@ -46,16 +46,18 @@ def decide(
         return Decision("threads", None, None, False, None, "threads, as Windows cannot fork")
     if (pool or "prefork") not in {"prefork", "processes"}:
         return Decision(pool or "prefork", None, None, False, None, "as chosen")
+    needs_shim = celery_version < _NATIVE_SPAWN
     if platform == "win32":
-        needs_shim = celery_version < _NATIVE_SPAWN
         return Decision(
             "prefork", None, None, needs_shim, _SPAWN_ALIVE_SECONDS, "as chosen; spawned on Windows"
         )
-    if platform == "darwin" or start_method == "spawn":
-        reason = "as chosen" if start_method else "spawned, as macOS may abort forked processes"
-        cap = _MAC_CONCURRENCY if platform == "darwin" and concurrency is None else None
-        return Decision("prefork", "spawn", cap, celery_version < _NATIVE_SPAWN, _SPAWN_ALIVE_SECONDS, reason)
-    return Decision("prefork", None, None, False, None, "as chosen" if pool else "forked, the default")
+    if start_method is None and platform != "darwin":
+        return Decision("prefork", None, None, False, None, "as chosen" if pool else "forked, the default")
+    if start_method == "fork":
+        return Decision("prefork", "fork", None, False, None, "forked, as chosen")
+    reason = "spawned, as chosen" if start_method else "spawned, as macOS may abort forked processes"
+    cap = _MAC_CONCURRENCY if platform == "darwin" and concurrency is None else None
+    return Decision("prefork", "spawn", cap, needs_shim, _SPAWN_ALIVE_SECONDS, reason)
 
 
 def decide_here(**chosen: object) -> Decision:
@@ -64,14 +66,22 @@ def decide_here(**chosen: object) -> Decision:
     return decide(sys.platform, celery_version=(int(version.major), int(version.minor)), **chosen)  # type: ignore[arg-type]  # passed through
 
 
+def chosen_in_settings(app: Celery, name: str) -> str | None:
+    """The value that the project's settings give to one of Celery's; None when they do not."""
+    own = app.conf.maps[:-1]
+    is_set = any(spelled in given for spelled in app.conf._to_keys(name) for given in own)
+    return str(app.conf[name]) if is_set else None
+
+
 def apply(decision: Decision, app: Celery) -> None:
     """Prepare this process and the app; before the worker is made."""
     if decision.needs_shim:
         # Inherited by the children, which then set up Django and the task registry.
         os.environ["FORKED_BY_MULTIPROCESSING"] = "1"
-    if decision.start_method == "spawn":
-        billiard.set_start_method("spawn", force=True)
-        app.conf.worker_pool_start_method = "spawn"
+    if decision.start_method is not None:
+        # Celery's own "fork" leaves billiard's default, which is to spawn on macOS.
+        billiard.set_start_method(decision.start_method, force=True)
+        app.conf.worker_pool_start_method = decision.start_method
     alive = decision.alive_seconds
     if alive is not None and (app.conf.worker_proc_alive_timeout or 0) < alive:
         app.conf.worker_proc_alive_timeout = alive

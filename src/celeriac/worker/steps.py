@@ -80,6 +80,7 @@ def _end(process: int) -> None:
     """Write what is finished, give back what is not, say farewell; may be called twice."""
     if process != os.getpid():
         return  # A child of the pool has inherited the callback, not the worker.
+    received.disconnect()
     writer.stop()
     storing.end()
     deliveries.close_all()
