@@ -57,12 +57,13 @@ def test_the_messages_of_a_killed_process_go_to_the_others(broker, reader):
     with process(HOLDS, broker) as holder:
         assert holder.line() == "3"
         assert reader().claim("mails") == []
-        holder.kill()
+        # Its parent, this process, does not ask for its end: as under a container's first process.
+        holder.process.kill()
         started = time.monotonic()
         wait_until(lambda: rows(broker, state=MessageState.READY) == 3, "the messages are given back")
 
     # By its lock, which went with it: its heartbeat is missed after 30 s only.
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 5
     lost = Worker.objects.using(broker).exclude(pk=mine).get()
     assert (lost.pid, lost.is_lost, lost.has_lock) == (holder.process.pid, True, True)
     again = reader().claim("mails")

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from celeriac.broker import clock
 from celeriac.broker.locks import SessionLock
@@ -103,4 +104,14 @@ def is_gone(pid: int) -> bool:
         return True
     except PermissionError:
         pass  # It is another user's.
-    return False
+    return _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether it has ended, and its parent has not yet asked how; only Linux tells."""
+    try:
+        found = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    # The name before it stands in brackets, and may have some of its own.
+    return found.rpartition(b") ")[2].startswith(b"Z")
