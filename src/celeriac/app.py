@@ -3,9 +3,11 @@
 import os
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from celery import Celery
+from celery.app.defaults import _TO_NEW_KEY, _TO_OLD_KEY, SETTING_KEYS
 from django.conf import settings
 from django.core.signals import setting_changed
 from kombu.transport import TRANSPORT_ALIASES  # the one line of kombu outside of `broker`
@@ -51,6 +53,8 @@ _app: Celery | None = None
 #: look-up walks Django's lazy settings by several spellings, which takes 12 % of a `delay()` with Celery
 #: 5.5 and 26 % with 5.7 (memory transport, medians of 7 rounds of 1,000, 2 cores, 2026-11-24).
 _mapping: dict[str, Any] = {}
+#: What the app's own settings lacked and `_complete` wrote into its changes.
+_filled_in: list[tuple[str, object]] = []
 
 
 class _BrokenApp(Celery):
@@ -99,13 +103,24 @@ def adopt(app: Celery) -> None:
 
 def _complete(app: Celery) -> None:
     # Not `add_defaults`: what that adds wins over the user's own settings.
-    app.conf.maps[-1].update(SAFE_DEFAULTS)
+    defaults = app.conf.maps[-1]
+    for name, value in SAFE_DEFAULTS.items():
+        # Where the project uses the names of Celery 3, a default under the new name would hide its setting.
+        defaults[name if name in defaults else _TO_OLD_KEY.get(name, name)] = value
     if not app.conf.broker_url:
-        app.conf.maps[0]["broker_url"] = BROKER_URL
+        _fill_in(app, "broker_url", BROKER_URL)
     if str(app.conf.broker_url).startswith(("redis", "sentinel")):
         given = app.conf.broker_transport_options or {}
-        app.conf.maps[0]["broker_transport_options"] = {**REDIS_OPTIONS, **given}
+        _fill_in(app, "broker_transport_options", {**REDIS_OPTIONS, **given})
     _choose_backend(app)
+
+
+def _fill_in(app: Celery, name: str, value: object) -> None:
+    """Give the setting this value until the project's settings change."""
+    # The first spelling that Celery looks for: an empty CELERY_BROKER_URL would win over any other.
+    spelled = app.conf._to_keys(name)[0]
+    app.conf.changes[spelled] = value
+    _filled_in.append((spelled, value))
 
 
 def _choose_backend(app: Celery) -> None:
@@ -123,12 +138,17 @@ def _project_app() -> Celery | None:
     if named := options().app:
         return _named_app(named)
     for package in _project_packages():
-        if _has_module(f"{package}.celery"):
-            module = import_module(f"{package}.celery")
-            found = [value for value in vars(module).values() if isinstance(value, Celery)]
-            if found:
-                return getattr(module, "app", None) or found[0]
+        # The package itself too: its `__init__` imports the app from wherever that is made.
+        for name in (f"{package}.celery", package):
+            if _has_module(name) and (app := _app_in(import_module(name))):
+                return app
     return None
+
+
+def _app_in(module: ModuleType) -> Celery | None:
+    found = [value for value in vars(module).values() if isinstance(value, Celery)]
+    named = getattr(module, "app", None)
+    return named if isinstance(named, Celery) else next(iter(found), None)
 
 
 def _named_app(dotted: str) -> Celery:
@@ -169,27 +189,43 @@ def _made_app() -> Celery:
 
 def read_settings() -> dict[str, Any]:
     """Every `CELERY_` setting under Celery's own name; one that Celery does not know stays as it is."""
+    given = {name: getattr(settings, name) for name in dir(settings) if name.startswith(PREFIX)}
     values: dict[str, Any] = {"TIME_ZONE": settings.TIME_ZONE}
-    for name in dir(settings):
-        if name.startswith(PREFIX):
-            values[name.removeprefix(PREFIX).lower()] = getattr(settings, name)
+    for name, value in given.items():
+        short = name.removeprefix(PREFIX).lower()
+        # The names of Celery 3 beside new ones are an error to Celery, so they reach it under the new ones.
+        renamed = _TO_NEW_KEY.get(name) if short not in SETTING_KEYS else None
+        if renamed is not None:
+            values.setdefault(renamed, value)
+            continue
+        values[short] = value
+        if name not in _TO_NEW_KEY:
             # The project's own look-ups, such as Celery's CELERY_DB_REUSE_MAX, use the full name.
-            values.setdefault(name, getattr(settings, name))
+            values[name] = value
     if not values.get("broker_url"):
         values["broker_url"] = BROKER_URL
     return values
 
 
 def _follow_settings(*, setting: str, **_: object) -> None:
-    """Keep up with `override_settings` in tests."""
-    if _app is None or isinstance(_app, _BrokenApp):
+    """Keep up with `override_settings` in tests, whoever made the app."""
+    if _app is None or isinstance(_app, _BrokenApp) or not setting.startswith(PREFIX):
         return
-    if setting.startswith(PREFIX) and _mapping:
+    if _mapping:
         _mapping.clear()
         _mapping.update(read_settings())
-        if setting in {"CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"}:
-            _choose_backend(_app)
-            _forget_connections(_app)
+    if _app.configured:
+        _take_back(_app)
+        _complete(_app)
+    if setting in {"CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"}:
+        _forget_connections(_app)
+
+
+def _take_back(app: Celery) -> None:
+    for spelled, value in _filled_in:
+        if app.conf.changes.get(spelled) is value:
+            del app.conf.changes[spelled]
+    _filled_in.clear()
 
 
 def _forget_connections(app: Celery) -> None:
