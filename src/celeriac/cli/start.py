@@ -7,10 +7,12 @@ from typing import Any
 from celery import Celery, signals
 
 from celeriac.cli import banner, engine, output
+from celeriac.errors import CeleriacError
 from celeriac.worker import platform, preflight
 
 _POOL = ("-P", "--pool")
 _START_METHOD = ("--pool-start-method",)
+_START_METHODS = ("fork", "spawn")
 _CONCURRENCY = ("-c", "--concurrency")
 _LEVEL = ("-l", "--loglevel")
 
@@ -22,6 +24,7 @@ one stops at once.
 
   -b, --beat               run the scheduler in this worker
   -P, --pool POOL          prefork, threads, solo (default: what suits the platform)
+  --pool-start-method M    fork, spawn: how prefork's processes begin (default: what suits the platform)
   -c, --concurrency N      tasks at the same time (default: one per core)
   -Q, --queues a,b         only these queues
   -n, --hostname NAME      node name, for several workers on one host: -n two@%h
@@ -41,7 +44,9 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
     found = preflight.inspect(app)
     options = ["-B" if argument in {"-b", "--beat"} else argument for argument in arguments]
     decision = prepare(app, options)
-    if value_of(options, _POOL) is None:
+    # It is in force by now, and Celery before 5.7 has no such option.
+    options = _without(options, _START_METHOD)
+    if decision.pool != (_chosen_pool(app, options) or "prefork"):
         options += ["--pool", decision.pool]
     if value_of(options, _LEVEL) is None:
         options += ["--loglevel", "info"]
@@ -51,11 +56,11 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
 
 
 def prepare(app: Celery, options: Sequence[str]) -> platform.Decision:
-    """Decide how this platform starts the pool, and prepare the process for it."""
+    """Decide how this platform starts the pool, and prepare the process for it. Raises CeleriacError."""
     count = value_of(options, _CONCURRENCY)
     decision = platform.decide_here(
-        pool=value_of(options, _POOL),
-        start_method=value_of(options, _START_METHOD),
+        pool=_chosen_pool(app, options),
+        start_method=_chosen_start_method(app, options),
         concurrency=int(count) if count and count.isdigit() else None,
     )
     platform.apply(decision, app)
@@ -63,16 +68,47 @@ def prepare(app: Celery, options: Sequence[str]) -> platform.Decision:
 
 
 def value_of(options: Sequence[str], names: Sequence[str]) -> str | None:
-    """The value of an option in any of the ways that Celery reads it: -P x, -Px, --pool x, --pool=x."""
+    """The value of an option in any of the ways that Celery reads it: -P x, -Px, --pool x, --pool=x.
+
+    The last one counts, as it does for Celery.
+    """
+    found = None
     for position, option in enumerate(options):
         for name in names:
             if option == name:
-                return options[position + 1] if position + 1 < len(options) else None
-            if option.startswith(f"{name}=") and name.startswith("--"):
-                return option.partition("=")[2]
-            if option.startswith(name) and not name.startswith("--"):
-                return option.removeprefix(name).removeprefix("=")
-    return None
+                found = options[position + 1] if position + 1 < len(options) else None
+            elif option.startswith(f"{name}=") and name.startswith("--"):
+                found = option.partition("=")[2]
+            elif option.startswith(name) and not name.startswith("--"):
+                found = option.removeprefix(name)
+    return found
+
+
+def _chosen_pool(app: Celery, options: Sequence[str]) -> str | None:
+    return value_of(options, _POOL) or platform.chosen_in_settings(app, "worker_pool")
+
+
+def _chosen_start_method(app: Celery, options: Sequence[str]) -> str | None:
+    chosen = value_of(options, _START_METHOD)
+    if chosen is None:
+        return platform.chosen_in_settings(app, "worker_pool_start_method")
+    if chosen not in _START_METHODS:
+        raise CeleriacError(f"--pool-start-method {chosen!r} is unknown. Use {' or '.join(_START_METHODS)}.")
+    return chosen
+
+
+def _without(options: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The options but for one that has a value, and that value."""
+    kept: list[str] = []
+    skip = False
+    for option in options:
+        if skip:
+            skip = False
+        elif option in names:
+            skip = True
+        elif not option.startswith(tuple(f"{name}=" for name in names)):
+            kept.append(option)
+    return kept
 
 
 def _show_banner(

@@ -15,13 +15,14 @@ from celeriac.dead_letters import dead_lettered
 from celeriac.errors import CeleriacError
 from celeriac.results import received, storing, writer
 from celeriac.results.backend import DatabaseBackend
-from celeriac.worker import preflight
+from celeriac.worker import preflight, spawning
 
 _UID = "celeriac.worker"
 
 
 def install(app: Celery) -> None:
     """Follow the workers of this app; done once, when Django is ready."""
+    spawning.install(app)
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
