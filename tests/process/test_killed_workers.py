@@ -10,7 +10,7 @@ KILLS = 5
 CONCURRENCY = 2
 
 
-def test_two_thousand_tasks_survive_five_kills(database_project: Project, tmp_path: Path, seed: int) -> None:
+def test_two_thousand_tasks_survive_five_kills(database_project: Project, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     acknowledged = database_project.python(
         f"""
