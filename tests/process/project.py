@@ -115,18 +115,13 @@ class Project:
         self, *arguments: str, check: bool = True, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
         """Run `manage.py`; fails with what it printed when `check`."""
-        ended = subprocess.run(
-            [sys.executable, "-W", "ignore", "manage.py", *arguments],
-            cwd=self.directory,
-            env=self._environment(**environment),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_SECONDS * 2,
-            check=False,
-        )
-        if check:
-            assert ended.returncode == 0, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-        return ended
+        return self._run("manage.py", *arguments, check=check, **environment)
+
+    def celery(
+        self, *arguments: str, check: bool = True, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run Celery's own `celery`; fails with what it printed when `check`."""
+        return self._run("-m", "celery", *arguments, check=check, **environment)
 
     def python(self, code: str) -> Any:
         """Run code in a process of the project, like a web process; the JSON value of `result`."""
@@ -149,10 +144,10 @@ class Project:
         assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
         return json.loads(ended.stdout.strip().splitlines()[-1])
 
-    def popen(self, *arguments: str, **environment: str) -> Worker:
-        """Start `manage.py`, in a process group of its own."""
+    def popen(self, *arguments: str, program: tuple[str, ...] = ("manage.py",), **environment: str) -> Worker:
+        """Start `manage.py` or another program of Python's, in a process group of its own."""
         process = subprocess.Popen(
-            [sys.executable, "-u", "-W", "ignore", "manage.py", *arguments],
+            [sys.executable, "-u", "-W", "ignore", *program, *arguments],
             cwd=self.directory,
             env=self._environment(**environment),
             stdout=subprocess.PIPE,
@@ -163,9 +158,11 @@ class Project:
         return Worker(process)
 
     @contextmanager
-    def worker(self, *options: str, command: str = "start") -> Iterator[Worker]:
+    def worker(
+        self, *options: str, command: str = "start", program: tuple[str, ...] = ("manage.py", "celery")
+    ) -> Iterator[Worker]:
         """A worker that is ready; whatever is left of it afterwards is killed."""
-        worker = self.popen("celery", command, *options)
+        worker = self.popen(command, *options, program=program)
         try:
             worker.wait_for_line(_READY)
             yield worker
@@ -186,6 +183,20 @@ class Project:
                 """
             )
         )
+
+    def _run(self, *arguments: str, check: bool, **environment: str) -> "subprocess.CompletedProcess[str]":
+        ended = subprocess.run(
+            [sys.executable, "-W", "ignore", *arguments],
+            cwd=self.directory,
+            env=self._environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS * 2,
+            check=False,
+        )
+        if check:
+            assert ended.returncode == 0, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
+        return ended
 
     def _environment(self, **more: str) -> dict[str, str]:
         kept = {
