@@ -97,6 +97,9 @@ def setup_broken(error: WrongSetting) -> None:
 def adopt(app: Celery) -> None:
     """Put our defaults below the settings of an app, whether it has read them already or not."""
     app.on_after_configure.connect(lambda **_: _complete(app), weak=False)
+    if app.backend_cls in _RESULT_ALIASES:
+        # From `Celery(backend="django-db")`: Celery takes it before it reads any setting.
+        app.backend_cls = RESULT_BACKEND
     if app.configured:
         _complete(app)
 

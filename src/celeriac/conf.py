@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 from django.conf import settings
@@ -70,9 +71,11 @@ def _checked(key: str, value: object, default: object) -> object:
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
         raise WrongSetting(f"CELERIAC[{key!r}] must be a list of strings, not {value!r}.")
-    numbers = int if isinstance(default, int) else (int, float)
-    if isinstance(value, bool) or not isinstance(value, numbers) or value <= 0:
-        raise WrongSetting(f"CELERIAC[{key!r}] must be a number above 0, not {value!r}.")
+    is_whole = isinstance(default, int)
+    numbers = int if is_whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, numbers) or not 0 < value < inf:
+        kind = "whole number" if is_whole else "number"
+        raise WrongSetting(f"CELERIAC[{key!r}] must be a {kind} above 0, not {value!r}.")
     return value
 
 
