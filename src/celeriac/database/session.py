@@ -11,6 +11,7 @@ import random
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -65,6 +66,8 @@ class Session:
                 connection = connections.create_connection(self.alias)
                 # Guarded by our own lock instead of Django's check of the thread.
                 connection.inc_thread_sharing()
+                # With DEBUG Django would keep the last 9,000 statements, and a payload may have a megabyte.
+                connection.queries_log = deque(maxlen=0)
                 self._connection = connection
             if self._connection.connection is None:
                 self._connection.connect()
