@@ -1,6 +1,7 @@
 """The project's Celery app: its own one, or one made from the settings, with safe defaults either way."""
 
 import os
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -97,9 +98,8 @@ def setup_broken(error: WrongSetting) -> None:
 def adopt(app: Celery) -> None:
     """Put our defaults below the settings of an app, whether it has read them already or not."""
     app.on_after_configure.connect(lambda **_: _complete(app), weak=False)
-    if app.backend_cls in _RESULT_ALIASES:
-        # From `Celery(backend="django-db")`: Celery takes it before it reads any setting.
-        app.backend_cls = RESULT_BACKEND
+    # Where the backend is asked for first, Celery looks at `backend_cls` before it reads the settings.
+    app._get_backend = partial(_backend_of, app)
     if app.configured:
         _complete(app)
 
@@ -116,6 +116,11 @@ def _complete(app: Celery) -> None:
         given = app.conf.broker_transport_options or {}
         _fill_in(app, "broker_transport_options", {**REDIS_OPTIONS, **given})
     _choose_backend(app)
+
+
+def _backend_of(app: Celery) -> Any:
+    app.conf.finalize()
+    return type(app)._get_backend(app)
 
 
 def _fill_in(app: Celery, name: str, value: object) -> None:
