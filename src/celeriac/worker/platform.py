@@ -68,9 +68,11 @@ def decide_here(**chosen: object) -> Decision:
 
 def chosen_in_settings(app: Celery, name: str) -> str | None:
     """The value that the project's settings give to one of Celery's; None when they do not."""
+    # Asked first: until then Celery has read none of them.
+    value = app.conf.get(name)
     own = app.conf.maps[:-1]
     is_set = any(spelled in given for spelled in app.conf._to_keys(name) for given in own)
-    return str(app.conf[name]) if is_set else None
+    return str(value) if is_set and value else None
 
 
 def apply(decision: Decision, app: Celery) -> None:

@@ -1,0 +1,214 @@
+"""Words and options of `manage.py celery`, and what is printed for people and for pipes."""
+
+import io
+
+import pytest
+from celery import Celery
+from django.core.management import CommandError, call_command
+
+from celeriac.cli import engine, main, output, start
+from celeriac.cli.start import value_of
+from celeriac.errors import CeleriacError, WrongSetting
+from celeriac.management.commands.celery import Command
+from celeriac.worker.platform import Decision
+from celeriac.worker.preflight import Preflight
+
+CONCURRENCY, POOL = ("-c", "--concurrency"), ("-P", "--pool")
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "value"),
+    [
+        (["-c4"], CONCURRENCY, "4"),
+        (["-c", "4"], CONCURRENCY, "4"),
+        (["--concurrency=4"], CONCURRENCY, "4"),
+        (["--concurrency", "4"], CONCURRENCY, "4"),
+        (["-l", "debug", "-c", "4", "-E"], CONCURRENCY, "4"),
+        (["-c", "4", "--concurrency=8"], CONCURRENCY, "8"),
+        (["-P", "threads"], POOL, "threads"),
+        (["-Pthreads"], POOL, "threads"),
+        (["--pool=solo"], POOL, "solo"),
+        (["--pool", "solo", "-P", "threads"], POOL, "threads"),
+        (["--pool-start-method=spawn"], POOL, None),
+        (["--pool-start-method", "spawn"], ("--pool-start-method",), "spawn"),
+        (["-c"], CONCURRENCY, None),
+        (["--concurrency="], CONCURRENCY, ""),
+        (["-n", "c4@%h"], CONCURRENCY, None),
+        ([], CONCURRENCY, None),
+    ],
+)
+def test_an_option_is_read_in_every_spelling(options, names, value):
+    assert value_of(options, names) == value
+
+
+@pytest.fixture
+def words_for_celery(monkeypatch):
+    """What `celery start` hands to Celery's worker; nothing is started."""
+    calls = []
+    nothing = Preflight(None, None, switched_to_wal=False)
+    monkeypatch.setattr(start.preflight, "inspect", lambda _: nothing)
+    monkeypatch.setattr(start.platform, "apply", lambda *_: None)
+    monkeypatch.setattr(start.signals.celeryd_after_setup, "connect", lambda *_, **__: None)
+    monkeypatch.setattr(engine, "run", lambda _, words: calls.append(list(words)) or 0)
+    return calls
+
+
+@pytest.fixture
+def app():
+    return Celery("cli", set_as_current=False)
+
+
+def test_start_is_celerys_worker_that_tells_what_it_does(words_for_celery, app):
+    assert start.run(app, []) == 0
+
+    assert words_for_celery == [["--quiet", "worker", "--loglevel", "info"]]
+
+
+@pytest.mark.parametrize("beat", ["-b", "--beat", "-B"])
+def test_options_are_handed_on(words_for_celery, app, beat):
+    start.run(app, [beat, "-c4", "-l", "debug", "-P", "threads"])
+
+    assert words_for_celery == [["--quiet", "worker", "-B", "-c4", "-l", "debug", "-P", "threads"]]
+
+
+@pytest.mark.parametrize("option", [["--pool-start-method=fork"], ["--pool-start-method", "fork"]])
+def test_the_start_method_is_kept_from_a_celery_that_may_not_know_it(words_for_celery, app, option):
+    start.run(app, [*option, "-E"])
+
+    assert words_for_celery == [["--quiet", "worker", "-E", "--loglevel", "info"]]
+
+
+def test_an_unknown_start_method_is_refused(words_for_celery, app):
+    with pytest.raises(CeleriacError, match=r"--pool-start-method 'nix' is unknown\. Use fork or spawn\."):
+        start.run(app, ["--pool-start-method=nix"])
+
+
+def test_the_platforms_pool_is_named_to_celery(words_for_celery, app, monkeypatch):
+    threads = Decision("threads", None, None, needs_shim=False, alive_seconds=None, reason="")
+    monkeypatch.setattr(start.platform, "decide_here", lambda **_: threads)
+
+    start.run(app, [])
+
+    assert words_for_celery[0][2:] == ["--pool", "threads", "--loglevel", "info"]
+
+
+def test_a_pool_from_the_settings_is_left_to_celery(words_for_celery, app):
+    app.conf.worker_pool = "threads"
+
+    start.run(app, [])
+
+    assert words_for_celery == [["--quiet", "worker", "--loglevel", "info"]]
+
+
+ROWS = [("a", "longer"), ("bb", "c")]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_table_in_a_pipe_is_values_and_tabs():
+    stream = io.StringIO()
+
+    output.table(("file", "tasks"), ROWS, to=stream)
+
+    assert stream.getvalue() == "a\tlonger\nbb\tc\n"
+
+
+def test_a_table_on_a_terminal_is_columns_with_a_header():
+    stream = Terminal()
+
+    output.table(("file", "tasks"), ROWS, to=stream)
+
+    assert stream.getvalue() == "FILE  TASKS\na     longer\nbb    c\n"
+
+
+def test_an_empty_table_is_its_header_on_a_terminal_and_nothing_in_a_pipe():
+    pipe, terminal = io.StringIO(), Terminal()
+
+    output.table(("file",), [], to=pipe)
+    output.table(("file",), [], to=terminal)
+
+    assert (pipe.getvalue(), terminal.getvalue()) == ("", "FILE\n")
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "printed"),
+    [(None, 0, ""), (0, 0, ""), (70, 70, ""), ("celery: no database", 1, "celery: no database\n")],
+)
+def test_the_end_of_celerys_command_is_an_exit_code(monkeypatch, capsys, ended, code, printed):
+    def main(**_):
+        raise SystemExit(ended)
+
+    monkeypatch.setattr(engine.celery_command, "main", main)
+
+    assert engine.run(Celery("cli", set_as_current=False), ["status"]) == code
+    assert capsys.readouterr().err == printed
+
+
+def test_an_unknown_command_is_celerys_usage_error(capfd):
+    with pytest.raises(SystemExit) as ended:
+        Command().run_from_argv(["manage.py", "celery", "pingg"])
+
+    assert ended.value.code == 2
+    assert "No such command 'pingg'" in capfd.readouterr().err
+
+
+def test_help_names_our_commands_and_celerys(capfd):
+    assert main.main(["--help"]) == 0
+
+    shown = capfd.readouterr().out
+    assert shown.index("start ") < shown.index("discovered ") < shown.index("inspect")
+
+
+@pytest.mark.parametrize("word", ["start", "discovered"])
+def test_our_commands_have_help_with_an_example(capsys, word):
+    assert main.main([word, "--help"]) == 0
+
+    assert f"Example: python manage.py celery {word}" in capsys.readouterr().out
+
+
+def test_djangos_own_options_do_not_reach_celery(monkeypatch):
+    given = []
+    monkeypatch.setattr("celeriac.management.commands.celery.main", lambda words: given.append(words) or 0)
+
+    with pytest.raises(SystemExit):
+        Command().run_from_argv(
+            ["manage.py", "celery", "status", "--settings=x", "--pythonpath", "y", "-t", "1"]
+        )
+
+    assert given == [["status", "-t", "1"]]
+
+
+def test_an_error_of_ours_is_one_line_and_code_2(monkeypatch, capsys):
+    def fail(words):
+        raise WrongSetting("CELERIAC has no key 'X'.")
+
+    monkeypatch.setattr("celeriac.management.commands.celery.main", fail)
+
+    with pytest.raises(SystemExit) as ended:
+        Command().run_from_argv(["manage.py", "celery", "start"])
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines() == ["celery: CELERIAC has no key 'X'."]
+
+
+def test_call_command_raises_command_error():
+    with pytest.raises(CommandError) as raised:
+        call_command("celery", "pingg")
+
+    assert raised.value.returncode == 2
+
+
+def test_call_command_raises_our_errors_as_command_errors(settings_with_unknown_key):
+    with pytest.raises(CommandError, match="CELERIAC has no key"):
+        call_command("celery", "start")
+
+
+@pytest.fixture
+def settings_with_unknown_key():
+    from django.test import override_settings
+
+    with override_settings(CELERIAC={"POL_SECONDS": 1}):
+        yield
