@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from celery import Celery
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, NotSupportedError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.broker import address, caller, runtime
@@ -66,6 +66,8 @@ def _check_database(alias: str, table: str) -> None:
         connection.ensure_connection()
         fault = queries_for(connection).check_version(connection)
         tables = connection.introspection.table_names()
+    except NotSupportedError as error:
+        raise UnsupportedDatabase(f"Database {alias!r} is too old for this Django: {error}") from error
     except DatabaseError as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CeleriacError(

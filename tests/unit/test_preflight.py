@@ -1,0 +1,132 @@
+"""What is looked at before a worker starts: each fault is one line that says what to do."""
+
+from types import SimpleNamespace
+
+import pytest
+from celery import Celery
+from django.db import NotSupportedError, OperationalError, connections
+
+from celeriac.app import adopt
+from celeriac.broker.queries import mysql, postgresql, sqlite
+from celeriac.errors import TablesMissing, UnknownDatabase, UnsupportedDatabase, WrongSetting
+from celeriac.worker import preflight
+
+
+def app(url, backend="cache+memory://"):
+    made = Celery("preflight", broker=url, backend=backend, set_as_current=False)
+    adopt(made)
+    return made
+
+
+def fault(error, url="django://", **more):
+    with pytest.raises(error) as raised:
+        preflight.inspect(app(url, **more))
+    text = str(raised.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+def test_a_database_that_is_ready_passes(default_alias):
+    found = preflight.inspect(app("django://", backend="django-db"))
+
+    assert (found.broker_alias, found.results_alias) == ("default", "default")
+
+
+def test_another_broker_needs_no_database():
+    found = preflight.inspect(app("memory://"))
+
+    assert (found.broker_alias, found.results_alias) == (None, None)
+
+
+def test_an_unknown_scheme_is_named():
+    assert "unknown scheme 'djngo'" in fault(WrongSetting, "djngo://")
+
+
+def test_an_unknown_alias_is_answered_with_the_known_ones():
+    assert fault(UnknownDatabase, "django://nowhere").endswith(
+        "names the database 'nowhere', but DATABASES has only: default, mariadb, postgresql."
+    )
+
+
+@pytest.mark.parametrize(
+    "url", ["django://me:secret@host/name", "django://me:secret@host", "django://host:1"]
+)
+def test_a_password_in_the_url_is_refused_and_not_repeated(url):
+    text = fault(WrongSetting, url)
+
+    assert "DATABASES" in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize("url", ["djngo://me:secret@host", "amqpx://me:secret@host//"])
+def test_a_password_beside_an_unknown_scheme_is_not_repeated(url):
+    assert "secret" not in fault(WrongSetting, url)
+
+
+def test_missing_tables_are_answered_with_the_command(default_alias, monkeypatch):
+    monkeypatch.setattr(connections["default"].introspection, "table_names", lambda *_: [])
+
+    assert fault(TablesMissing).endswith("Run: python manage.py migrate")
+
+
+def test_missing_tables_of_the_results_are_named(default_alias, monkeypatch):
+    monkeypatch.setattr(connections["default"].introspection, "table_names", lambda *_: ["celeriac_message"])
+
+    assert "django-celery-results' tables" in fault(TablesMissing, backend="django-db")
+
+
+def test_a_database_that_is_away_is_told_with_the_drivers_first_line(monkeypatch):
+    def refuse():
+        raise OperationalError("connection refused\nIs the server running?")
+
+    monkeypatch.setattr(connections["default"], "ensure_connection", refuse)
+
+    assert fault(Exception) == (
+        "Database 'default' cannot be reached: connection refused. Start it, or correct DATABASES."
+    )
+
+
+def test_a_version_that_django_refuses_is_not_called_away(monkeypatch):
+    def refuse():
+        raise NotSupportedError("PostgreSQL 14 or later is required (found 13.2).")
+
+    monkeypatch.setattr(connections["default"], "ensure_connection", refuse)
+
+    assert fault(UnsupportedDatabase) == (
+        "Database 'default' is too old for this Django: PostgreSQL 14 or later is required (found 13.2)."
+    )
+
+
+def test_an_old_sqlite_is_refused(default_alias, monkeypatch):
+    monkeypatch.setattr(sqlite, "sqlite_version_info", (3, 34, 1))
+
+    assert fault(UnsupportedDatabase) == "SQLite 3.34.1 is too old: Celeriac needs 3.35 or newer."
+
+
+def test_an_old_postgresql_is_refused(monkeypatch):
+    monkeypatch.setattr(postgresql.base, "fetch", lambda *_: [(120011,)])
+
+    assert postgresql.PostgresqlQueries().check_version(SimpleNamespace()) == (
+        "PostgreSQL 12 is too old: Celeriac needs 13 or newer."
+    )
+
+
+@pytest.mark.parametrize(
+    ("is_mariadb", "version", "text"),
+    [
+        (True, (10, 5, 9), "MariaDB 10.5.9 is too old: Celeriac needs 10.6."),
+        (False, (8, 0, 0), "MySQL 8.0.0 is too old: Celeriac needs 8.0.1."),
+        (True, (10, 6, 0), None),
+        (False, (8, 0, 11), None),
+    ],
+)
+def test_an_old_mariadb_or_mysql_is_refused(is_mariadb, version, text):
+    connection = SimpleNamespace(mysql_version=version, mysql_is_mariadb=is_mariadb)
+
+    assert mysql.MysqlQueries().check_version(connection) == text
+
+
+def test_a_database_of_another_kind_is_refused(default_alias, monkeypatch):
+    monkeypatch.setattr(connections["default"], "vendor", "oracle")
+
+    assert "not on oracle" in fault(UnsupportedDatabase)
