@@ -72,11 +72,16 @@ def _encoded(message: Any, route: dict[str, str]) -> str:
 def _exact(message: Any, options: Any) -> str:
     """The message with its route, for sending it again; empty when JSON cannot hold its arguments."""
     keys = ("queue", "exchange", "routing_key", "serializer", "compression")
-    route = {key: str(options[key]) for key in keys if options.get(key) is not None}
+    route = {key: _name_of(options[key]) for key in keys if options.get(key) is not None}
     try:
         return _encoded(message, route)
     except (TypeError, ValueError):
         return ""
+
+
+def _name_of(entity: Any) -> str:
+    """Celery's router gives a queue or an exchange as kombu's own object."""
+    return str(getattr(entity, "name", entity))
 
 
 def _published(name: str, message: Any, options: Any) -> Published:
@@ -88,7 +93,7 @@ def _published(name: str, message: Any, options: Any) -> Published:
         name=name,
         args_repr=headers.get("argsrepr"),
         kwargs_repr=headers.get("kwargsrepr"),
-        queue=str(getattr(queue, "name", None) or queue or options.get("routing_key") or ""),
+        queue=_name_of(queue or options.get("routing_key") or ""),
         priority=options.get("priority"),
         eta=parse_datetime(headers["eta"]) if headers.get("eta") else None,
         expires=parse_datetime(headers["expires"]) if headers.get("expires") else None,
