@@ -5,14 +5,15 @@ broker and however the task was called.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from celery import Celery, current_app
 from celery.app.amqp import AMQP
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError
 from django.utils.dateparse import parse_datetime
 
+from celeriac import after_task
 from celeriac.broker import caller, payload
 from celeriac.broker.explaining import explained
 from celeriac.broker.transport import Transport
@@ -26,6 +27,7 @@ Send = Callable[..., Any]
 
 def install(app: Celery) -> None:
     """Let the app publish through us."""
+    after_task.connect()
     base = app.__dict__["amqp"].__class__ if "amqp" in app.__dict__ else _class(app.amqp_cls)
     if issubclass(base, _Recording):
         return
@@ -45,15 +47,33 @@ def recording(send: Send) -> Send:
 
     def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
         alias = _alias(producer)
+        if alias is not None and after_task.must_wait(alias, _task_id(message)):
+            after_task.wait(partial(_send_anew, send, name, message, options))
+            return None
         if alias is None:
             _refuse_too_large(message)
-        with explained(name, producer), transaction.atomic(using=alias) if alias else nullcontext():
+
+        def publish() -> Any:
             sent = send(producer, name, message, **options)
             # Read afterwards: what `before_task_publish` added belongs to the exact message.
             _record(alias, _published(name, message, options))
-        return sent
+            return sent
+
+        with explained(name, producer):
+            return publish() if alias is None else caller.in_transaction(alias, publish)
 
     return send_task_message
+
+
+def _send_anew(send: Send, name: str, message: Any, options: Any) -> None:
+    """Publish with a producer of its own: the one of the call has gone back to its pool."""
+    with current_app.producer_or_acquire() as producer:
+        recording(send)(producer, name, message, **options)
+
+
+def _task_id(message: Any) -> str:
+    """The id; task protocol 1 has it in the properties alone."""
+    return str(message.headers.get("id") or message.properties.get("correlation_id"))
 
 
 def _refuse_too_large(message: Any) -> None:
@@ -89,7 +109,7 @@ def _published(name: str, message: Any, options: Any) -> Published:
     has_row = isinstance(current_app.backend, DatabaseBackend) and not headers.get("ignore_result")
     queue = options.get("queue")
     return Published(
-        task_id=headers["id"],
+        task_id=_task_id(message),
         name=name,
         args_repr=headers.get("argsrepr"),
         kwargs_repr=headers.get("kwargsrepr"),

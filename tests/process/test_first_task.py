@@ -111,3 +111,41 @@ def test_ctrl_c_finishes_the_running_task(database_project: Project, tmp_path: P
             "the second task runs in the next worker",
         )
     assert notes.read_text() == "begin first\nfirst\nbegin second\nsecond\n"
+
+
+def test_a_retry_inside_a_transaction_is_not_rolled_back(database_project: Project) -> None:
+    database_project.write(
+        "books/tasks.py",
+        """
+        from celery import shared_task
+        from django.contrib.auth.models import Group
+        from django.db import transaction
+
+        @shared_task(bind=True, max_retries=3)
+        @transaction.atomic
+        def add_group(self):
+            Group.objects.create(name=f"try {self.request.retries}")
+            if self.request.retries < 2:
+                raise self.retry(countdown=0)
+            return self.request.retries
+
+        @shared_task(bind=True)
+        def swap(self):
+            with transaction.atomic():
+                raise self.replace(add_group.s())
+        """,
+    )
+    with database_project.worker("-c", "1") as worker:
+        result = database_project.python(
+            """
+            from books.tasks import add_group, swap
+            from django.contrib.auth.models import Group
+            tried = add_group.delay().get(timeout=30)
+            groups = list(Group.objects.values_list("name", flat=True))
+            Group.objects.all().delete()
+            result = [tried, groups, swap.delay().get(timeout=30)]
+            Group.objects.all().delete()
+            """
+        )
+
+        assert result == [2, ["try 2"], 2], worker.output

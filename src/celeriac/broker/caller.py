@@ -44,6 +44,29 @@ def run(alias: str, work: Work[T]) -> T:
     return _patiently(lambda: _explained(alias, lambda: work(connection, queries_for(connection))))
 
 
+def in_transaction(alias: str, work: Callable[[], T]) -> T:
+    """Do `work` in one transaction: a part of the caller's, or a new one.
+
+    A new one is tried again for 10 s while the database is busy, and once on a new connection when the old
+    one was lost: a process that publishes rarely finds its connection closed by the server.
+    """
+    connection = connections[alias]
+
+    def once() -> T:
+        with transaction.atomic(using=alias):
+            return work()
+
+    if connection.in_atomic_block or not connection.get_autocommit():
+        return once()
+    try:
+        return _patiently(once)
+    except DatabaseError as error:
+        if not failures.is_lost(error):
+            raise
+    connection.close()
+    return _patiently(once)
+
+
 def after_commit(alias: str, action: Callable[[], None]) -> None:
     """Do `action` once what was written is visible to others; at most once per transaction."""
     connection = connections[alias]

@@ -6,6 +6,7 @@ from queue import Empty
 from typing import Any
 
 from celeriac.broker import payload
+from celeriac.broker.compression import inflate
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.publishing import Publishing
 from celeriac.broker.qos import TRANSIENT_TAG, QoS
@@ -36,8 +37,7 @@ class Channel(Publishing):
         self._active_queues.append(queue)
         self._consumers.add(consumer_tag)
 
-        def deliver(raw_message: Any) -> None:
-            message = self.Message(raw_message, channel=self)
+        def deliver(message: Any) -> None:
             self.qos.append(message, message.delivery_tag)
             if no_ack:
                 self.qos.ack(message.delivery_tag)
@@ -57,10 +57,10 @@ class Channel(Publishing):
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """One message of the queue, or None."""
-        raw = next(iter(self._fetch([queue], 1)), None)
-        if raw is None:
+        found = next(iter(self._fetch([queue], 1)), None)
+        if found is None:
             return None
-        message = self.Message(raw[1], channel=self)
+        message = found[1]
         self.qos.append(message, message.delivery_tag)
         if no_ack:
             self.qos.ack(message.delivery_tag)
@@ -72,9 +72,11 @@ class Channel(Publishing):
             return 0
         estimate = self.qos.can_consume_max_estimate()
         messages = self._fetch(self._active_queues, _UNLIMITED if estimate is None else estimate)
-        for position, (queue, raw) in enumerate(messages):
+        for position, (queue, message) in enumerate(messages):
             try:
-                self._callbacks[queue](raw)
+                self._callbacks[queue](message)
+                # The solo pool has run the task by now: its ack must not wait for the rest.
+                self.deliveries.flush_if_decided()
             except BaseException:
                 self._give_back(messages[position + 1 :])
                 raise
@@ -85,32 +87,34 @@ class Channel(Publishing):
             raise Empty
 
     def _fetch(self, queues: list[str], limit: int) -> list[tuple[str, Any]]:
-        """Claim from the lasting queues and collect from the transient ones: (queue, raw message)."""
+        """Claim from the lasting queues and collect from the transient ones: (queue, message)."""
         transient = [queue for queue in queues if queue in self.connection.transient]
         lasting = list(dict.fromkeys(queue for queue in queues if queue not in self.connection.transient))
         found: list[tuple[str, Any]] = []
         if transient:
             for row, queue, text in self.deliveries.collect(transient, limit):
-                found.append((queue, _raw(text, f"{TRANSIENT_TAG}{row}-{queue}", redelivered=False)))
+                raw = _raw(text, f"{TRANSIENT_TAG}{row}-{queue}", redelivered=False)
+                found.append((queue, self.Message(raw, channel=self)))
         if lasting and len(found) < limit:
             claimed = self.deliveries.claim(lasting, limit - len(found))
-            found += [(each.queue, raw) for each in claimed if (raw := self._readable(each)) is not None]
+            found += [(each.queue, message) for each in claimed if (message := self._readable(each))]
         return found
 
     def _readable(self, claimed: Claimed) -> Any:
-        """The raw message; None: a header is of a type that cannot be read, which no delivery would cure."""
+        """The message; None: it cannot be read, which no delivery would cure."""
         tag = f"{claimed.id}-{claimed.token}"
         try:
-            return _raw(claimed.payload, tag, redelivered=claimed.deliveries > 1)
+            raw = _raw(claimed.payload, tag, redelivered=claimed.deliveries > 1)
+            inflate(raw, self.decode_body)
+            return self.Message(raw, channel=self)
         except Exception as error:  # noqa: BLE001 - any type may be registered with kombu's JSON
             self.deliveries.give_up(claimed, f"cannot be read: {error!r}")
             return None
 
     def _give_back(self, messages: list[tuple[str, Any]]) -> None:
-        for _, raw in messages:
-            message = self.Message(raw, channel=self)
+        for _, message in messages:
             self.qos.append(message, message.delivery_tag)
-        self.qos.give_back([raw["properties"]["delivery_tag"] for _, raw in messages])
+        self.qos.give_back([message.delivery_tag for _, message in messages])
 
     def close(self) -> None:
         """Close; what it holds is given back at once, as AMQP does it."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from kombu.transport import virtual
 from kombu.transport.base import to_rabbitmq_queue_arguments
+from kombu.utils.uuid import uuid
 
 from celeriac.broker import clock
 from celeriac.broker.queries.base import STEP
@@ -12,8 +13,10 @@ from celeriac.broker.queries.routing import Bound
 
 #: A transient queue without x-expires: how long it outlives its last reader.
 TRANSIENT_SECONDS = 60.0
-#: A message in a transient queue without x-message-ttl.
+#: A message in a transient queue without x-message-ttl: remote control, replies, events.
 BROADCAST_SECONDS = 60.0
+#: A task in one, as kombu's Broadcast queues hold them: its worker may be busy for long.
+BROADCAST_TASK_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class Declaring(virtual.Channel):
                 (arguments.get("x-expires") or TRANSIENT_SECONDS * 1000) / 1000,
                 (message_ttl or BROADCAST_SECONDS * 1000) / 1000,
             )
+            # As in AMQP every queue is bound to the default exchange: who answers by the queue's name
+            # alone (Celery's rpc:// results) must find out that it is transient.
+            self.state.binding_declare(queue, "", queue, None)
+            self.store.bind(self._bound(queue, "", queue))
         else:
             self.connection.transient.pop(queue, None)
             self.store.declare_queue(queue, message_ttl)
@@ -52,7 +59,10 @@ class Declaring(virtual.Channel):
     def queue_declare(self, queue: str | None = None, passive: bool = False, **kwargs: Any) -> Any:
         """Declare a queue; a passive declaration only asks, and changes nothing."""
         if not passive:
-            return super().queue_declare(queue, False, **kwargs)
+            queue = queue or f"amq.gen-{uuid()}"
+            self._new_queue(queue, **kwargs)
+            # No count: on SQLite a read would begin the transaction that the publish must begin.
+            return virtual.base.queue_declare_ok_t(queue, 0, 0)
         if not self._has_queue(queue or "", **kwargs):
             return super().queue_declare(queue, True, **kwargs)
         return virtual.base.queue_declare_ok_t(queue, self._size(queue or ""), 0)

@@ -8,6 +8,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -72,7 +73,9 @@ class Deliveries:
         """Make up to `limit` messages ours; what is expired or was given up too often is settled here."""
         # Again when nothing of it was fit: those behind must not wait for the next look.
         while claimed := self._claim(queues, limit):
-            if fit := [message for message in claimed if self._is_fit(message)]:
+            fit = [message for message in claimed if self._is_fit(message)]
+            self.flush_if_decided()
+            if fit:
                 return fit
         return []
 
@@ -122,10 +125,16 @@ class Deliveries:
 
     def give_up(self, message: Claimed, reason: str) -> None:
         """Move a message that no worker will be given to the dead letters, and let its result know."""
-        self._bury((message.id, message.token), message.task_id, reason)
+        tag, pair = f"{message.id}-{message.token}", (message.id, message.token)
+        self._settlements.add(tag, Settlement(Verb.BURY, pair, reason))
+        logger.error("Message %s is a dead letter: %s.", message.task_id or message.id, reason)
         if message.task_id:
             dead_lettered.send_robust(
-                Deliveries, task_id=message.task_id, task_name=message.task_name, reason=reason
+                Deliveries,
+                task_id=message.task_id,
+                task_name=message.task_name,
+                reason=reason,
+                payload=message.payload,
             )
 
     def release(self, tags: Iterable[str]) -> None:
@@ -144,6 +153,12 @@ class Deliveries:
         except BaseException:
             self._settlements.put_back(batch)
             raise
+
+    def flush_if_decided(self) -> None:
+        """Write what was decided, if the database lets us; otherwise it is kept."""
+        if self._settlements.are_waiting():
+            with suppress(BrokerConnectionLost, BrokerRefused):
+                self.flush()
 
     def close(self) -> None:
         """End of the process: write what was decided, give back the rest; may be called twice."""
@@ -198,10 +213,6 @@ class Deliveries:
             self.give_up(message, f"delivered {times} times and never finished")
             return False
         return True
-
-    def _bury(self, pair: Pair, task_id: str | None, reason: str) -> None:
-        self.session.run(lambda connection, queries: queries.bury(connection, [pair], reason, clock.now()))
-        logger.error("Message %s is a dead letter: %s.", task_id or pair[0], reason)
 
     def _vendor(self) -> str:
         return connections[self.alias].vendor

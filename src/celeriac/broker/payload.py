@@ -47,14 +47,17 @@ def new_message(queue: str, message: Mapping[str, Any], message_ttl: int | None)
     headers, properties = message.get("headers") or {}, message.get("properties") or {}
     now = clock.now()
     available_at = _moment(headers.get("eta")) or now
+    # A task that expires reaches a worker all the same: Celery makes it REVOKED and says so.
+    lives = {} if headers.get("expires") else properties
     return NewMessage(
         queue=queue,
         turn=turn(properties),
         state=MessageState.DELAYED if available_at > now else MessageState.READY,
         available_at=available_at,
-        expires_at=expires_at(now, properties, message_ttl),
+        expires_at=expires_at(now, lives, message_ttl),
         published_at=now,
-        task_id=_text(headers.get("id")),
+        # Task protocol 1 has the id in the properties alone.
+        task_id=_text(headers.get("id") or properties.get("correlation_id")),
         task_name=_text(headers.get("task")),
         payload=encode(message),
     )

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from celeriac.broker.declaring import BROADCAST_SECONDS, TRANSIENT_SECONDS, Declaring, Transient
+from celeriac.broker.declaring import (
+    BROADCAST_SECONDS,
+    BROADCAST_TASK_SECONDS,
+    TRANSIENT_SECONDS,
+    Declaring,
+    Transient,
+)
 from celeriac.broker.errors import BrokerRefused
 from celeriac.broker.queries.routing import Bound
 
@@ -59,7 +65,7 @@ class Publishing(Declaring):
             self._put_fanout(exchange, message, routing_key)
             return
         queues = self._lookup(exchange, routing_key)
-        if not queues and "task" in (message.get("headers") or {}):
+        if not queues and _is_task(message):
             raise BrokerRefused(
                 f"No queue is bound to exchange {exchange!r} with routing key {routing_key!r}: "
                 "the task would be lost. Declare the queue in CELERY_TASK_QUEUES."
@@ -78,7 +84,7 @@ class Publishing(Declaring):
         bound = self.store.bindings(exchange, fresh=True) or self._bound_again(exchange)
         transient = [each.queue for each in bound if each.is_transient]
         if transient:
-            self.store.broadcast(transient, message, BROADCAST_SECONDS)
+            self.store.broadcast(transient, message, _lifetime(message))
         for each in bound:
             if not each.is_transient:
                 self.store.publish(each.queue, message)
@@ -87,10 +93,11 @@ class Publishing(Declaring):
         if queue in self.connection.transient:
             return self.connection.transient[queue]
         exchange = message["properties"]["delivery_info"].get("exchange")
-        if exchange and any(
-            each.is_transient for each in self.store.bindings(exchange) if each.queue == queue
-        ):
-            return Transient(TRANSIENT_SECONDS, BROADCAST_SECONDS)
+        if not exchange and _is_task(message):
+            return None  # The way of nearly every task: no question about its queue.
+        bound = self.store.bindings(exchange) if exchange else self.store.default_bindings(queue)
+        if any(each.is_transient for each in bound if each.queue == queue):
+            return Transient(TRANSIENT_SECONDS, _lifetime(message))
         return None
 
     def encode_body(self, body: Any, encoding: str | None = None) -> tuple[Any, str]:
@@ -98,3 +105,12 @@ class Publishing(Declaring):
         if isinstance(body, str):
             return body, "utf-8"
         return super().encode_body(body, "base64")
+
+
+def _is_task(message: Any) -> bool:
+    return "task" in (message.get("headers") or {})
+
+
+def _lifetime(message: Any) -> float:
+    """Seconds that a message of a transient queue may wait, where the queue does not say."""
+    return BROADCAST_TASK_SECONDS if _is_task(message) else BROADCAST_SECONDS

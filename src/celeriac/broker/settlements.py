@@ -76,6 +76,10 @@ class Settlements:
         with self._lock:
             self._batch.doubtful.append((worker, token))
 
+    def are_waiting(self) -> bool:
+        """Whether a decision about a message is not written."""
+        return bool(self._batch.settlements)
+
     def take(self) -> Batch:
         """Everything that is not written; whoever takes it writes it or puts it back."""
         with self._lock:

@@ -115,6 +115,11 @@ class Store:
             self._routes[exchange] = (now, bound)
         return bound
 
+    def default_bindings(self, queue: str) -> list[Bound]:
+        """The binding of a transient queue to the default exchange, if that queue is one."""
+        now = clock.now()
+        return caller.run(self.alias, lambda connection, _: routing.default_bindings(connection, queue, now))
+
     def _when_committed(self, work: Any) -> None:
         """Declare outside of the caller's transaction.
 

@@ -13,7 +13,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -66,6 +66,9 @@ class Session:
                 connection = connections.create_connection(self.alias)
                 # Guarded by our own lock instead of Django's check of the thread.
                 connection.inc_thread_sharing()
+                # A pool of Django's (OPTIONS["pool"]) is for connections that come and go; ours stay, and
+                # would leave none of it to the tasks.
+                connection.settings_dict = _without_pool(connection.settings_dict)
                 # With DEBUG Django would keep the last 9,000 statements, and a payload may have a megabyte.
                 connection.queries_log = deque(maxlen=0)
                 self._connection = connection
@@ -116,6 +119,11 @@ class Session:
             _inherited.append(self._connection)
             _detach(self._connection)
         self._connection = None
+
+
+def _without_pool(settings: dict[str, Any]) -> dict[str, Any]:
+    options = {name: value for name, value in settings.get("OPTIONS", {}).items() if name != "pool"}
+    return {**settings, "OPTIONS": options}
 
 
 def _detach(connection: BaseDatabaseWrapper) -> None:

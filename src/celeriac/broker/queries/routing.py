@@ -91,6 +91,17 @@ def bindings(connection: Connection, exchange: str, now: int) -> list[Bound]:
     return [Bound(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows]
 
 
+def default_bindings(connection: Connection, queue: str, now: int) -> list[Bound]:
+    """The live bindings of a queue to the default exchange. Index: celeriac_binding_unique."""
+    rows = fetch(
+        connection,
+        "SELECT exchange, exchange_type, routing_key, queue, is_transient, expires_at FROM celeriac_binding"
+        " WHERE exchange = '' AND routing_key = %s AND (expires_at IS NULL OR expires_at > %s)",
+        (queue, now),
+    )
+    return [Bound(row[0], row[1], row[2], row[3], bool(row[4]), row[5]) for row in rows]
+
+
 def is_bound(connection: Connection, name: str) -> bool:
     """Whether any binding names the queue."""
     return bool(fetch(connection, "SELECT 1 FROM celeriac_binding WHERE queue = %s LIMIT 1", (name,)))

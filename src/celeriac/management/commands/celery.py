@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from celery import maybe_patch_concurrency
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from celeriac.cli import output
@@ -22,6 +23,8 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run from the command line and end the process with the command's exit code."""
+        # gevent and eventlet must patch before anything of the worker is imported.
+        maybe_patch_concurrency(argv[1:])
         try:
             code = main(_without_django_options(argv[2:]))
         except (CeleriacError, CommandError) as error:
