@@ -121,7 +121,9 @@ def test_what_has_expired_is_swept(connection, elsewhere, broker, sweep):
 
     sweep()
 
-    assert list(Binding.objects.using(broker).exclude(exchange="").values_list("queue", flat=True)) == ["long"]
+    assert list(Binding.objects.using(broker).exclude(exchange="").values_list("queue", flat=True)) == [
+        "long"
+    ]
     assert "long" in waiting(broker)
     assert Broadcast.objects.using(broker).filter(expires_at__lte=clock.now()).count() == 0
     assert not DeadLetter.objects.using(broker).exists()
