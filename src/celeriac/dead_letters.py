@@ -2,5 +2,8 @@
 
 from django.dispatch import Signal
 
-#: Sent with `task_id`, `task_name` and `reason`.
+#: The `reason` of a message whose time to live ended in the queue.
+EXPIRED = "expired before a worker took it"
+
+#: Sent with `task_id`, `task_name`, `reason`, and `payload`: the message as its row has it.
 dead_lettered = Signal()

@@ -5,17 +5,14 @@ import os
 from functools import partial
 from typing import Any
 
-from celery import Celery, signals, states
+from celery import Celery, signals
 from celery._state import get_current_worker_task
-from celery.exceptions import WorkerLostError
 
 from celeriac.broker import deliveries, presence
 from celeriac.database import forks
-from celeriac.dead_letters import dead_lettered
 from celeriac.errors import CeleriacError
 from celeriac.results import received, storing, writer
-from celeriac.results.backend import DatabaseBackend
-from celeriac.worker import preflight, spawning
+from celeriac.worker import given_up, preflight, spawning
 
 _UID = "celeriac.worker"
 
@@ -57,20 +54,14 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
     if found.results_alias is not None:
         writer.start()
         received.connect()
-        dead_lettered.connect(partial(_fail, app), weak=False, dispatch_uid=f"{_UID}.dead")
+    if found.broker_alias is not None:
+        given_up.connect(app, instance.hostname)
     # After a cold shutdown Celery sends no `worker_shutdown`.
     atexit.register(partial(_end, os.getpid()))
 
 
 def _begin_child(**_: Any) -> None:
     storing.this_is_a_worker()
-
-
-def _fail(app: Celery, task_id: str, reason: str, **_: Any) -> None:
-    """A message was given up: its result says so."""
-    backend = app.backend
-    if isinstance(backend, DatabaseBackend):
-        backend.store_result(task_id, WorkerLostError(f"The task was given up: {reason}."), states.FAILURE)
 
 
 def _end_worker(**_: Any) -> None:
