@@ -1,5 +1,6 @@
 """The rows of a published task: in the message's transaction, or after the caller's commit."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
@@ -131,6 +132,35 @@ def test_a_failing_row_on_another_broker_is_logged_and_not_raised(app, alias, mo
     with caplog.at_level(logging.ERROR):
         record_publish(None, published())
 
+    assert "shop.pay[a] was published" in caplog.text
+
+
+def test_on_another_broker_an_async_view_has_its_rows_too(app, alias):
+    async def view():
+        record_publish(None, published())
+
+    asyncio.run(view())
+
+    assert rows() == (1, 1)
+
+
+def test_a_failing_row_in_an_async_view_is_logged_and_not_raised(app, alias, monkeypatch, caplog):
+    write, writing = pending._write, []
+
+    def fail_in_the_thread(*known):
+        writing.append(known)
+        if len(writing) > 1:
+            raise ValueError("whatever it is")
+        write(*known)
+
+    monkeypatch.setattr(pending, "_write", fail_in_the_thread)
+
+    async def view():
+        record_publish(None, published())
+
+    asyncio.run(view())
+
+    assert len(writing) == 2
     assert "shop.pay[a] was published" in caplog.text
 
 

@@ -6,6 +6,7 @@ uncommitted unique key would make that worker wait: there the rows are written a
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +14,12 @@ from functools import partial
 
 from celery import current_app
 from django.conf import settings
-from django.db import Error, connections, router, transaction
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import connections, router, transaction
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
+from celeriac.database import forks
 from celeriac.models import TaskRecord
 from celeriac.results import upsert
 from celeriac.results.retry import until_stored
@@ -79,9 +82,12 @@ def _on_commit(alias: str, then: Callable[[], None]) -> None:
 
 
 def _write_or_log(alias: str, published: Published) -> None:
+    """Never raises: whoever called `delay()` would send the message a second time."""
     try:
         until_stored(alias, partial(_write, alias, published), tries=_TRIES)
-    except Error:
+    except SynchronousOnlyOperation:
+        _write_in_thread(alias, published)
+    except Exception:
         logger.exception(
             "Task %s[%s] was published, but its row PENDING could not be written to database %r: "
             "its history begins when a worker stores its first state.",
@@ -89,6 +95,25 @@ def _write_or_log(alias: str, published: Published) -> None:
             published.task_id,
             alias,
         )
+
+
+def _write_in_thread(alias: str, published: Published) -> None:
+    """In an async view Django refuses its connections to the thread of the event loop."""
+    app = current_app._get_current_object()
+
+    def write() -> None:
+        # A thread's current app is its own.
+        app.set_current()
+        with forks.working():
+            try:
+                _write_or_log(alias, published)
+            finally:
+                connections.close_all()
+
+    thread = threading.Thread(target=write, name="celeriac-publish")
+    thread.start()
+    # As long as `delay()` itself holds up the loop; and what it returns has its rows.
+    thread.join()
 
 
 def _write(alias: str, published: Published) -> None:

@@ -6,7 +6,7 @@ does. Other processes keep to Django's connection of the thread; so does whoever
 there, because on SQLite a second connection would wait for the first one for ever.
 """
 
-import threading
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -16,32 +16,34 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from celeriac.database.session import Session
 from celeriac.results.retry import is_in_transaction, until_stored
 
+#: Idle connections of one database that stay open. The pool `prefork` needs one of them, `threads` as many
+#: as store at once; not one for each thread, because with `gevent` each task is a thread of its own.
+MOST_IDLE = 10
+
 _is_worker = False
-_of_thread = threading.local()
-#: Every thread's sessions, to be closed by the one that ends the worker. Appending is atomic.
-_opened: list[Session] = []
+#: Alias → the idle sessions, the last used at the right. No lock, which a fork could leave taken: each
+#: step on them is atomic.
+_idle: dict[str, deque[Session]] = {}
 
 
 def this_is_a_worker() -> None:
-    """From now on the threads of this process, and its forked children, keep connections of their own."""
+    """From now on this process, and its forked children, keep connections of their own."""
     global _is_worker
     _is_worker = True
 
 
 def end() -> None:
     """Close every connection of the worker that ends; may be called twice, and a worker may follow."""
-    global _is_worker, _of_thread
-    _is_worker, _of_thread = False, threading.local()
-    while _opened:
-        _opened.pop().close()
+    global _is_worker, _idle
+    ended, _is_worker, _idle = _idle, False, {}
+    for sessions in list(ended.values()):
+        _close_down_to(0, sessions)
 
 
 def store(alias: str, work: Callable[[BaseDatabaseWrapper], None]) -> None:
     """Do `work` in a transaction, again while the database is busy or away; raise its last error."""
     if _is_worker and not is_in_transaction(connections[alias]):
-        session = _session(alias)
-        # One try: `until_stored` is the patient one.
-        until_stored(alias, lambda: session.run(work, tries=1))
+        until_stored(alias, partial(_on_own_connection, alias, work))
     else:
         until_stored(alias, partial(_on_django_connection, alias, work))
 
@@ -51,9 +53,25 @@ def _on_django_connection(alias: str, work: Callable[[BaseDatabaseWrapper], None
         work(connections[alias])
 
 
-def _session(alias: str) -> Session:
-    sessions: dict[str, Session] = _of_thread.__dict__.setdefault("sessions", {})
-    if alias not in sessions:
-        sessions[alias] = Session(alias)
-        _opened.append(sessions[alias])
-    return sessions[alias]
+def _on_own_connection(alias: str, work: Callable[[BaseDatabaseWrapper], None]) -> None:
+    idle = _idle.setdefault(alias, deque())
+    try:
+        session = idle.pop()
+    except IndexError:
+        session = Session(alias)
+    try:
+        # One try: `until_stored` is the patient one.
+        session.run(work, tries=1)
+    finally:
+        idle.append(session)
+        # A worker that ended meanwhile keeps none.
+        _close_down_to(MOST_IDLE if _idle.get(alias) is idle else 0, idle)
+
+
+def _close_down_to(most: int, idle: deque[Session]) -> None:
+    """Close those that were not used for the longest time."""
+    while len(idle) > most:
+        try:
+            idle.popleft().close()
+        except IndexError:
+            return  # Another thread has taken or closed it.
