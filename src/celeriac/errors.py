@@ -23,6 +23,10 @@ class TablesMissing(CeleriacError):
     """The tables of Celeriac or of django-celery-results are not there yet."""
 
 
+class Unreachable(CeleriacError):
+    """The broker or a database does not answer a command."""
+
+
 class NodeNameTaken(CeleriacError):
     """Another live worker already has this node name."""
 

@@ -135,7 +135,7 @@ def test_an_empty_table_is_its_header_on_a_terminal_and_nothing_in_a_pipe():
 
 @pytest.mark.parametrize(
     ("ended", "code", "printed"),
-    [(None, 0, ""), (0, 0, ""), (70, 70, ""), ("celery: no database", 1, "celery: no database\n")],
+    [(None, 0, ""), (0, 0, ""), (70, 70, ""), ("celery: no database", 2, "celery: no database\n")],
 )
 def test_the_end_of_celerys_command_is_an_exit_code(monkeypatch, capsys, ended, code, printed):
     def main(**_):

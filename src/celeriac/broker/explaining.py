@@ -1,4 +1,4 @@
-"""What `delay()` says when a task cannot be sent: the same error classes, and what to do next."""
+"""What `delay()` and commands say when a task cannot be sent or nobody answers, and what to do next."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,10 @@ from typing import Any
 
 from kombu.exceptions import EncodeError, OperationalError
 
+from celeriac.broker.errors import BrokerConnectionLost
 from celeriac.broker.payload import MessageTooLarge
+from celeriac.database import failures
+from celeriac.errors import Unreachable
 
 
 @contextmanager
@@ -26,3 +29,17 @@ def explained(task_name: str, producer: Any) -> Iterator[None]:
             f"Task {task_name} was not sent: the broker {producer.connection.as_uri()} cannot be reached "
             f"({error}). Start it, or correct CELERY_BROKER_URL."
         ) from error
+
+
+@contextmanager
+def in_one_line(app: Any) -> Iterator[None]:
+    """Raise Unreachable where a command cannot reach the broker."""
+    try:
+        yield
+    except OperationalError as error:
+        text = failures.first_line(error)
+        # Both of these have said it all: the transport, and `explained`.
+        if not isinstance(error.__cause__, BrokerConnectionLost) and not text.startswith("Task "):
+            uri = app.connection_for_write().as_uri()
+            text = f"The broker {uri} cannot be reached: {text}. Start it, or correct CELERY_BROKER_URL."
+        raise Unreachable(text) from error

@@ -13,6 +13,7 @@ from celeriac.broker.deliveries import Due, deliveries_for
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.hub import HubLink
 from celeriac.broker.store import store_for
+from celeriac.database import failures
 
 #: Without an event loop: first look again after this, then ever later, up to the longest.
 _SHORTEST_PAUSE = 0.002
@@ -63,7 +64,8 @@ class Transport(virtual.Transport):
             connection.ensure_connection()
         except DatabaseError as error:
             raise BrokerConnectionLost(
-                f"The broker's database {self.alias!r} cannot be reached: {error}".strip()
+                f"The broker's database {self.alias!r} cannot be reached: {failures.first_line(error)}. "
+                "Start it, or correct DATABASES."
             ) from error
         return super().establish_connection()
 

@@ -8,6 +8,7 @@ from celery import Celery
 
 from celeriac import discovery
 from celeriac.cli import output
+from celeriac.errors import CeleriacError
 
 HELP = """\
 manage.py celery discovered [--json]
@@ -23,6 +24,8 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         output.line(HELP)
         return 0
+    if unknown := [argument for argument in arguments if argument != "--json"]:
+        raise CeleriacError(f"discovered has no option {unknown[0]!r}. Its only one is --json.")
     files = discovery.discover()
     found: list[dict[str, Any]] = [
         {

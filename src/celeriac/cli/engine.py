@@ -4,19 +4,30 @@ from collections.abc import Sequence
 
 from celery import Celery
 from celery.bin.celery import celery as celery_command
+from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
+from celeriac.broker import caller
+from celeriac.broker.explaining import in_one_line
 from celeriac.cli import output
+from celeriac.database import failures
+from celeriac.errors import TablesMissing, Unreachable
 
 PROGRAM = "manage.py celery"
 
 
 def run(app: Celery, arguments: Sequence[str]) -> int:
-    """Run one command of Celery's; its exit code. Usage errors are printed by Celery with code 2."""
+    """Run one command of Celery's; its exit code. Usage errors are printed by Celery with code 2.
+
+    Raises CeleriacError where the broker or a database does not answer.
+    """
     celery_command.params[0].default = app
     try:
-        celery_command.main(args=list(arguments), prog_name=PROGRAM, auto_envvar_prefix="CELERY")
+        with in_one_line(app):
+            celery_command.main(args=list(arguments), prog_name=PROGRAM, auto_envvar_prefix="CELERY")
     except SystemExit as ended:
         return _code(ended)
+    except DatabaseError as error:
+        raise _explained(error) from error
     finally:
         celery_command.params[0].default = None
     return 0
@@ -28,4 +39,14 @@ def _code(ended: SystemExit) -> int:
     if isinstance(ended.code, int):
         return ended.code
     output.error(str(ended.code))
-    return 1
+    return 2
+
+
+def _explained(error: DatabaseError) -> Exception:
+    if failures.is_missing_table(error):
+        return TablesMissing(caller.tables_missing(DEFAULT_DB_ALIAS))
+    if not failures.is_lost(error):
+        return error
+    return Unreachable(
+        f"A database cannot be reached: {failures.first_line(error)}. Start it, or correct DATABASES."
+    )

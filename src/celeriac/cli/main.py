@@ -6,6 +6,7 @@ from celery import Celery
 
 from celeriac.app import get_app
 from celeriac.cli import discovered, engine, output, start
+from celeriac.worker import preflight
 
 Command = Callable[[Celery, Sequence[str]], int]
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     app = get_app()
     if arguments[0] in OURS:
         return OURS[arguments[0]][0](app, arguments[1:])
+    preflight.broker_alias(app)
     if arguments[0] == "worker":
         start.prepare(app, arguments)
     return engine.run(app, arguments)

@@ -34,19 +34,22 @@ class Preflight:
 def inspect(app: Celery) -> Preflight:
     """Check settings and databases, and switch a SQLite broker to WAL. Raises CeleriacError."""
     options()
-    broker_alias = _broker_alias(str(app.conf.broker_url))
+    alias = broker_alias(app)
     results = results_alias() if isinstance(app.backend, DatabaseBackend) else None
-    if broker_alias is not None:
-        _check_database(broker_alias, _BROKER_TABLE)
+    if alias is not None:
+        _check_database(alias, _BROKER_TABLE)
     if results is not None:
         _check_database(results, _RESULT_TABLE)
         _check_database(results, _BROKER_TABLE)
-    return Preflight(broker_alias, results, broker_alias is not None and _use_wal(broker_alias))
+    return Preflight(alias, results, alias is not None and _use_wal(alias))
 
 
-def _broker_alias(url: str) -> str | None:
+def broker_alias(app: Celery) -> str | None:
+    """The database that carries the messages, if one does. Raises WrongSetting for an unusable URL."""
+    url = str(app.conf.broker_url)
     scheme = url.partition("://")[0].partition("+")[0]
-    if "://" in url and scheme not in known_schemes():
+    # With a dot it is the path of a transport class.
+    if "://" in url and "." not in scheme and scheme not in known_schemes():
         raise WrongSetting(
             f"CELERY_BROKER_URL has the unknown scheme {scheme!r}. Use django://, amqp://, redis:// or "
             "another of kombu's, or leave it out for the project's database."
