@@ -1,4 +1,4 @@
-"""How results end: deleted when they are old enough, in steps that nobody waits for."""
+"""How what is kept of tasks ends: deleted when it is old enough, in steps that nobody waits for."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -9,19 +9,37 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.models import Chord, ChordPart, TaskRecord
+from celeriac.models import Chord, ChordPart, DeadLetter, TaskRecord
 from celeriac.results.retry import until_stored
 
 #: What never ended is kept that many times longer: it may still wait in a queue.
 UNFINISHED_FACTOR = 10
 
 
-def expire(alias: str, older_than: timedelta, step: int = 1000) -> int:
-    """Delete what ended longer ago than that, and what never ended much longer ago; return how many rows.
+#: How long somebody has to find out why a message died, and to send it again: a month of holidays.
+DEAD_LETTERS_KEPT = timedelta(days=30)
 
-    Each step is a transaction of its own with at most `step` rows of a table.
-    """
-    return sum(_delete_in_steps(alias, rows, step) for rows in _expired(alias, timezone.now(), older_than))
+#: Each step is a transaction of its own with at most so many rows of a table.
+STEP = 1000
+
+
+def expire(alias: str, older_than: timedelta, step: int = STEP) -> int:
+    """Delete what ended longer ago than that, and what never ended much longer ago; return how many rows."""
+    tables = _expired(alias, timezone.now(), older_than)
+    return sum(count for rows in tables for count in _delete_in_steps(alias, rows, step))
+
+
+def expire_records(alias: str, older_than: timedelta, step: int = STEP) -> Iterator[int]:
+    """Delete as `expire` does where another backend has the results; yield how many rows at each step."""
+    for rows in _expired_records(alias, timezone.now(), older_than):
+        yield from _delete_in_steps(alias, rows, step)
+
+
+def expire_dead_letters(alias: str, step: int = STEP) -> Iterator[int]:
+    """Delete the old dead letters of the broker on this database; yield how many at each step."""
+    oldest = int((timezone.now() - DEAD_LETTERS_KEPT).timestamp() * 1_000_000)
+    letters = DeadLetter.objects.using(alias).order_by("died_at")
+    yield from _delete_in_steps(alias, letters.filter(died_at__lt=oldest), step)
 
 
 def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
@@ -32,10 +50,7 @@ def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[Query
     yield results.filter(date_done__lt=ended, status__in=states.READY_STATES)
     # What ended is gone by now.
     yield results.filter(~delayed, date_done__lt=given_up)
-    records = TaskRecord.objects.using(alias).order_by("published_at")
-    yield records.filter(published_at__lt=ended, finished_at__lt=ended)
-    is_due = Q(eta__isnull=True) | Q(eta__lt=now)
-    yield records.filter(is_due, published_at__lt=given_up, finished_at__isnull=True)
+    yield from _expired_records(alias, now, older_than)
     yield GroupResult._default_manager.using(alias).filter(date_done__lt=ended).order_by("date_done")
     chords = Chord.objects.using(alias).order_by("created_at")
     yield chords.filter(created_at__lt=ended, is_sent=True)
@@ -46,14 +61,21 @@ def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[Query
     yield ChordPart.objects.using(alias).filter(~chord, ~result)
 
 
-def _delete_in_steps(alias: str, rows: QuerySet[Any], step: int) -> int:
-    total = 0
+def _expired_records(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
+    ended, given_up = now - older_than, now - older_than * UNFINISHED_FACTOR
+    records = TaskRecord.objects.using(alias).order_by("published_at")
+    yield records.filter(published_at__lt=ended, finished_at__lt=ended)
+    is_due = Q(eta__isnull=True) | Q(eta__lt=now)
+    yield records.filter(is_due, published_at__lt=given_up, finished_at__isnull=True)
+
+
+def _delete_in_steps(alias: str, rows: QuerySet[Any], step: int) -> Iterator[int]:
     # The keys are read before: MySQL cannot delete with a LIMIT in a subquery, and on SQLite
     # a transaction that begins with a read may be refused its first write.
     while keys := list(rows.values_list("pk", flat=True)[:step]):
         batch = rows.order_by().filter(pk__in=keys)
         if rows.model is Chord:
             groups = list(batch.values_list("group_id", flat=True))
-            total += _delete_in_steps(alias, ChordPart.objects.using(alias).filter(group_id__in=groups), step)
-        total += until_stored(alias, batch.delete)[0]
-    return total
+            parts = ChordPart.objects.using(alias).filter(group_id__in=groups)
+            yield from _delete_in_steps(alias, parts, step)
+        yield until_stored(alias, batch.delete)[0]

@@ -12,7 +12,7 @@ from celeriac.broker import deliveries, presence
 from celeriac.database import forks
 from celeriac.errors import CeleriacError
 from celeriac.results import received, storing, writer
-from celeriac.worker import given_up, preflight, spawning
+from celeriac.worker import given_up, housekeeping, preflight, spawning
 
 _UID = "celeriac.worker"
 
@@ -20,6 +20,7 @@ _UID = "celeriac.worker"
 def install(app: Celery) -> None:
     """Follow the workers of this app; done once, when Django is ready."""
     spawning.install(app)
+    housekeeping.connect()
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
@@ -56,6 +57,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         received.connect()
     if found.broker_alias is not None:
         given_up.connect(app, instance.hostname)
+    housekeeping.start(app)
     # After a cold shutdown Celery sends no `worker_shutdown`.
     atexit.register(partial(_end, os.getpid()))
 
@@ -72,6 +74,7 @@ def _end(process: int) -> None:
     """Write what is finished, give back what is not, say farewell; may be called twice."""
     if process != os.getpid():
         return  # A child of the pool has inherited the callback, not the worker.
+    housekeeping.stop()
     received.disconnect()
     writer.stop()
     storing.end()
