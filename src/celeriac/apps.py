@@ -14,7 +14,7 @@ class CeleriacConfig(AppConfig):
         """Give the project its Celery app; wrong settings are told where the app is used."""
         from celeriac import app, checks, publisher
         from celeriac.errors import WrongSetting
-        from celeriac.worker import steps
+        from celeriac.worker import steps, stopping
 
         checks.register()
         try:
@@ -24,3 +24,4 @@ class CeleriacConfig(AppConfig):
             return
         publisher.install(celery_app)
         steps.install(celery_app)
+        stopping.install(celery_app)

@@ -1,6 +1,7 @@
 """`manage.py celery …`: hands the words over to `celeriac.cli`, untouched."""
 
 import sys
+from argparse import REMAINDER
 from typing import Any
 
 from celery import maybe_patch_concurrency
@@ -33,7 +34,7 @@ class Command(BaseCommand):
         sys.exit(code)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("words", nargs="*")
+        parser.add_argument("words", nargs=REMAINDER)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run from `call_command("celery", "start", …)`. Raises CommandError."""
