@@ -1,5 +1,8 @@
 """What tests of results share: results in one database, an app that stores them there, and requests."""
 
+import logging
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -54,6 +57,28 @@ def current(app: Celery) -> Iterator[Celery]:
         yield app
     finally:
         _state._tls.current_app = before
+
+
+@contextmanager
+def embedded_worker(app: Celery) -> Iterator[None]:
+    """A worker in a thread of this process; what Celery does to the process at its start is undone."""
+    from celery import _state, signals
+    from celery.contrib.testing.worker import start_worker
+
+    def keep_logging(**_: Any) -> None:
+        """With a receiver here Celery sets no handlers and no level, and leaves the standard streams."""
+
+    default, environment = _state.default_app, dict(os.environ)
+    signals.setup_logging.connect(keep_logging)
+    try:
+        with warnings.catch_warnings(), current(app), start_worker(app, perform_ping_check=False):
+            yield
+    finally:
+        signals.setup_logging.disconnect(keep_logging)
+        logging.captureWarnings(False)
+        os.environ.clear()
+        os.environ.update(environment)
+        _state.set_default_app(default)
 
 
 def mark(task_id: str, status: str, **known: Any) -> Write:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from celery import Celery, current_app
+from celery import Celery
 from celery.app.amqp import AMQP
 from django.db import DatabaseError
 from django.utils.dateparse import parse_datetime
@@ -19,7 +19,6 @@ from celeriac.broker.explaining import explained
 from celeriac.broker.transport import Transport
 from celeriac.database import failures
 from celeriac.errors import TablesMissing
-from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import Published, record_publish
 
 Send = Callable[..., Any]
@@ -39,16 +38,19 @@ class _Recording(AMQP):
     """Celery's AMQP, whose sender also records."""
 
     def _create_task_sender(self) -> Send:
-        return recording(super()._create_task_sender())
+        return recording(self.app, super()._create_task_sender())
 
 
-def recording(send: Send) -> Send:
-    """The sender that also writes the PENDING row and the record."""
+def recording(app: Celery, send: Send) -> Send:
+    """The sender that also writes the PENDING row and the record, as this app's settings say.
+
+    Not the current app's: that is the one that this thread made last, in a project with several.
+    """
 
     def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
         alias = _alias(producer)
         if alias is not None and after_task.must_wait(alias, _task_id(message)):
-            after_task.wait(partial(_send_anew, send, name, message, options))
+            after_task.wait(partial(_send_anew, app, send, name, message, options))
             return None
         if alias is None:
             _refuse_too_large(message)
@@ -56,7 +58,7 @@ def recording(send: Send) -> Send:
         def publish() -> Any:
             sent = send(producer, name, message, **options)
             # Read afterwards: what `before_task_publish` added belongs to the exact message.
-            _record(alias, _published(name, message, options))
+            _record(app, alias, _published(name, message, options))
             return sent
 
         with explained(name, producer):
@@ -65,10 +67,10 @@ def recording(send: Send) -> Send:
     return send_task_message
 
 
-def _send_anew(send: Send, name: str, message: Any, options: Any) -> None:
+def _send_anew(app: Celery, send: Send, name: str, message: Any, options: Any) -> None:
     """Publish with a producer of its own: the one of the call has gone back to its pool."""
-    with current_app.producer_or_acquire() as producer:
-        recording(send)(producer, name, message, **options)
+    with app.producer_or_acquire() as producer:
+        recording(app, send)(producer, name, message, **options)
 
 
 def _task_id(message: Any) -> str:
@@ -106,7 +108,6 @@ def _name_of(entity: Any) -> str:
 
 def _published(name: str, message: Any, options: Any) -> Published:
     headers = message.headers
-    has_row = isinstance(current_app.backend, DatabaseBackend) and not headers.get("ignore_result")
     queue = options.get("queue")
     return Published(
         task_id=_task_id(message),
@@ -120,14 +121,14 @@ def _published(name: str, message: Any, options: Any) -> Published:
         parent_id=headers.get("parent_id"),
         root_id=headers.get("root_id"),
         group_id=headers.get("group"),
-        ignore_result=not has_row,
+        ignore_result=bool(headers.get("ignore_result")),
         message=_exact(message, options),
     )
 
 
-def _record(alias: str | None, published: Published) -> None:
+def _record(app: Celery, alias: str | None, published: Published) -> None:
     try:
-        record_publish(alias, published)
+        record_publish(app.backend, alias, published)
     except DatabaseError as error:
         if failures.is_missing_table(error):
             raise TablesMissing(caller.tables_missing(alias or "default")) from error

@@ -2,20 +2,19 @@
 
 import pytest
 from celery import chord, states
-from celery.contrib.testing.worker import start_worker
 from celery.exceptions import WorkerLostError
 from celery.worker.request import Request
 from django.db import connections
 from django_celery_results.models import TaskResult
 
 from celeriac.results import received, writer
-from tests.results import context, make_app, record, results_in, row
+from tests.results import context, embedded_worker, make_app, record, results_in, row
 
 
 @pytest.fixture
 def app(alias):
     with results_in(alias):
-        yield make_app(worker_hijack_root_logger=False, broker_transport_options={"polling_interval": 0.01})
+        yield make_app(broker_transport_options={"polling_interval": 0.01})
 
 
 @pytest.fixture
@@ -141,7 +140,7 @@ def test_a_worker_takes_a_task_from_its_publish_to_its_result(app, alias):
         return 2 * number
 
     task = app.task(double, name="shop.double", shared=False)
-    with start_worker(app, perform_ping_check=False, pool="solo"):
+    with embedded_worker(app):
         assert task.delay(21).get(timeout=30, disable_sync_subtasks=False) == 42
         result = task.delay(1)
         result.get(timeout=30)

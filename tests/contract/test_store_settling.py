@@ -95,8 +95,6 @@ def test_the_holder_of_an_old_claim_changes_nothing(broker, reader, stranger, se
 
 
 def test_an_ack_that_came_too_late_is_told(broker, reader, stranger, caplog):
-    # A worker that another test ran in this process has set the level of the root logger.
-    caplog.set_level("WARNING")
     publish(broker, "mails", "one")
     old = reader()
     [claimed] = old.claim("mails")

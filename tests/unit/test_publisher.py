@@ -15,6 +15,7 @@ from celeriac import publisher
 from celeriac.app import get_app
 from celeriac.broker.payload import MessageTooLarge
 from celeriac.models import Message, TaskRecord
+from tests.results import current
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +105,13 @@ def test_another_result_backend_gets_no_row(task):
 
     assert TaskRecord.objects.count() == 1
     assert TaskResult.objects.count() == 0
+
+
+def test_the_rows_are_those_of_the_tasks_own_app_in_a_project_with_two(task):
+    with current(Celery("second", backend="cache+memory://", set_as_current=False)):
+        task.delay(1)
+
+    assert TaskResult.objects.get().status == "PENDING"
 
 
 @pytest.mark.parametrize("broker", ["django://", "memory://"])

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
-from celery import current_app
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections, router, transaction
@@ -56,8 +56,8 @@ def results_alias() -> str:
     return router.db_for_write(TaskResult)
 
 
-def record_publish(broker_alias: str | None, published: Published) -> None:
-    """Write the rows of a published task.
+def record_publish(backend: Any, broker_alias: str | None, published: Published) -> None:
+    """Write the rows of a published task; the one in PENDING where `backend` is ours.
 
     `broker_alias` is the database that carries the message, None for a broker that is no database.
     Raises the database's error where the rows belong to the message's transaction. Elsewhere the message
@@ -65,9 +65,9 @@ def record_publish(broker_alias: str | None, published: Published) -> None:
     """
     alias = results_alias()
     if broker_alias == alias:
-        _write(alias, published)
+        _write(backend, alias, published)
         return
-    after_commit = partial(_on_commit, alias, partial(_write_or_log, alias, published))
+    after_commit = partial(_on_commit, alias, partial(_write_or_log, backend, alias, published))
     if broker_alias is None:
         after_commit()
     else:
@@ -81,12 +81,12 @@ def _on_commit(alias: str, then: Callable[[], None]) -> None:
         then()
 
 
-def _write_or_log(alias: str, published: Published) -> None:
+def _write_or_log(backend: Any, alias: str, published: Published) -> None:
     """Never raises: whoever called `delay()` would send the message a second time."""
     try:
-        until_stored(alias, partial(_write, alias, published), tries=_TRIES)
+        until_stored(alias, partial(_write, backend, alias, published), tries=_TRIES)
     except SynchronousOnlyOperation:
-        _write_in_thread(alias, published)
+        _write_in_thread(backend, alias, published)
     except Exception:
         logger.exception(
             "Task %s[%s] was published, but its row PENDING could not be written to database %r: "
@@ -97,16 +97,13 @@ def _write_or_log(alias: str, published: Published) -> None:
         )
 
 
-def _write_in_thread(alias: str, published: Published) -> None:
+def _write_in_thread(backend: Any, alias: str, published: Published) -> None:
     """In an async view Django refuses its connections to the thread of the event loop."""
-    app = current_app._get_current_object()
 
     def write() -> None:
-        # A thread's current app is its own.
-        app.set_current()
         with forks.working():
             try:
-                _write_or_log(alias, published)
+                _write_or_log(backend, alias, published)
             finally:
                 connections.close_all()
 
@@ -116,13 +113,12 @@ def _write_in_thread(alias: str, published: Published) -> None:
     thread.join()
 
 
-def _write(alias: str, published: Published) -> None:
+def _write(backend: Any, alias: str, published: Published) -> None:
     # No savepoint: who publishes has one around the message and these rows.
     with transaction.atomic(using=alias, savepoint=False):
         # Where results go to another backend, nobody would ever move the row on.
-        if not published.ignore_result and isinstance(current_app.backend, RowFormat):
-            mark = current_app.backend.pending_of(published)
-            upsert.insert_pending(connections[alias], [mark])
+        if not published.ignore_result and isinstance(backend, RowFormat):
+            upsert.insert_pending(connections[alias], [backend.pending_of(published)])
         upsert.insert_records(connections[alias], [_record(published)])
 
 
