@@ -1,11 +1,16 @@
-"""A lock that the server or the kernel releases at the death of its holder, however it dies."""
+"""A lock that the server or the kernel releases at the death of its holder, however it dies.
+
+Nothing of the file system escapes from here: without its lock a worker lives by its heartbeat.
+"""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from django.db import connections
 
 from celeriac.broker import runtime
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries.mysql import MysqlQueries
 from celeriac.broker.queries.postgresql import PostgresqlQueries
 from celeriac.broker.session import BrokerSession
@@ -25,20 +30,25 @@ class SessionLock:
     def __init__(self, session: BrokerSession) -> None:
         self._session = session
         self._vendor = connections[session.alias].vendor
-        #: Whether a living worker can lose it, with its connection; a file's lock stays.
-        self.goes_with_connection = self._vendor != "sqlite"
         is_possible = self._vendor == "sqlite" and fcntl is not None
         self._directory = runtime.directory(session.alias) if is_possible else None
         self._fd: int | None = None
 
     def acquire(self, worker: int) -> bool:
         """Take the lock; False: heartbeats alone must do here."""
-        if self._vendor == "postgresql":
-            return self._is_pinned() and self._try_server(worker)
-        if self._vendor == "mysql":
-            return self._try_server(worker)
-        self._fd = self._try_file(worker)
-        return self._fd is not None
+        if self._vendor == "sqlite":
+            # A file's lock stays when the connection goes; a second handle would find it taken.
+            if self._fd is None:
+                self._fd = self._try_file(worker)
+            return self._fd is not None
+        if self._vendor == "postgresql" and not self._is_pinned():
+            return False
+        if not self._try_server(self._session, worker):
+            return False
+        if self._shuts_others_out(worker):
+            return True
+        self._unlock_server(self._session, worker)
+        return False
 
     def is_free(self, worker: int) -> bool:
         """Whether the holder of that lock is dead. Only to be asked of one that has a lock."""
@@ -47,27 +57,28 @@ class SessionLock:
             if fd is None:
                 return False
             os.close(fd)
-            self._path(worker).unlink(missing_ok=True)
+            self._remove_file(worker)
             return True
-        if not self._try_server(worker):
+        if not self._try_server(self._session, worker):
             return False
-        self._unlock_server(worker)
+        self._unlock_server(self._session, worker)
         return True
 
     def release(self, worker: int) -> None:
         """Give the lock up; the session's end would do it too."""
         if self._fd is not None:
-            self._path(worker).unlink(missing_ok=True)
+            self._remove_file(worker)
         self.forget()
 
     def forget(self) -> None:
         """Close this process's handle; in a child of a fork the parent's lock stays."""
         if self._fd is not None:
-            os.close(self._fd)
+            with suppress(OSError):
+                os.close(self._fd)
             self._fd = None
 
     def _is_pinned(self) -> bool:
-        """Whether statements reach one server process; behind a transaction pooler they do not."""
+        """Whether statements reach one server process; behind a busy transaction pooler they do not."""
         postgresql = PostgresqlQueries()
         seen = {
             self._session.run(lambda connection, _: postgresql.session_id(connection), atomic=False)
@@ -75,24 +86,41 @@ class SessionLock:
         }
         return len(seen) == 1
 
-    def _try_server(self, worker: int) -> bool:
+    def _shuts_others_out(self, worker: int) -> bool:
+        """Whether a second session cannot have the lock that the first one just took.
+
+        An idle pooler passes for a server: it sends both sessions to one server process, and a lock that
+        belongs to the process is granted to both.
+        """
+        probe = BrokerSession(self._session.alias)
+        try:
+            if not self._try_server(probe, worker):
+                return True
+            self._unlock_server(probe, worker)
+        except (BrokerConnectionLost, BrokerRefused):
+            pass  # No connection to spare: what cannot be proved is not relied on.
+        finally:
+            probe.close()
+        return False
+
+    def _try_server(self, session: BrokerSession, worker: int) -> bool:
         if self._vendor == "postgresql":
-            return self._session.run(
+            return session.run(
                 lambda connection, _: PostgresqlQueries().try_lock(connection, _SPACE, _key(worker)),
                 atomic=False,
             )
-        return self._session.run(
+        return session.run(
             lambda connection, _: MysqlQueries().try_lock(connection, self._name(worker)), atomic=False
         )
 
-    def _unlock_server(self, worker: int) -> None:
+    def _unlock_server(self, session: BrokerSession, worker: int) -> None:
         if self._vendor == "postgresql":
-            self._session.run(
+            session.run(
                 lambda connection, _: PostgresqlQueries().unlock(connection, _SPACE, _key(worker)),
                 atomic=False,
             )
         else:
-            self._session.run(
+            session.run(
                 lambda connection, _: MysqlQueries().unlock(connection, self._name(worker)), atomic=False
             )
 
@@ -105,12 +133,16 @@ class SessionLock:
         assert self._directory is not None
         return self._directory / f"{worker}.lock"
 
+    def _remove_file(self, worker: int) -> None:
+        with suppress(OSError):
+            self._path(worker).unlink()
+
     def _try_file(self, worker: int) -> int | None:
         """An open file with its lock; None: somebody else has it, or this host has no such locks."""
         if self._directory is None:
             return None
         try:
-            fd = os.open(self._path(worker), os.O_RDWR | os.O_CREAT, 0o660)
+            fd = runtime.open_own(self._path(worker))
         except OSError:
             return None
         try:

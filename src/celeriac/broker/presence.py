@@ -12,15 +12,14 @@ import threading
 import time
 from collections.abc import Sequence
 
-from celeriac.broker import clock
+from celeriac.broker import clock, naming
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.queries import workers
-from celeriac.broker.reaper import Reaper, is_gone
+from celeriac.broker.reaper import Reaper
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.wakeup import doorbell
 from celeriac.conf import options
-from celeriac.errors import NodeNameTaken
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +66,7 @@ class Presence:
         self._lock = SessionLock(self._session)
         self._reaper = Reaper(self._session, self._lock, self._host)
         self._has_lock = False
+        self._beaten_at = self._swept_at = time.monotonic()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._description: tuple[str, int, Sequence[str]] | None = None
@@ -75,7 +75,7 @@ class Presence:
         """Register and start the heartbeat. Raises NodeNameTaken when `is_exclusive` and it is."""
         try:
             if is_exclusive:
-                self._refuse_namesakes()
+                naming.claim(self._session, self._reaper, self.node, self._ended.wait)
             self._register()
         except BaseException:
             self._session.close()
@@ -117,42 +117,32 @@ class Presence:
         if self._description is not None:
             self.describe(*self._description)
 
-    def _refuse_namesakes(self) -> None:
-        for peer in self._session.run(lambda connection, _: workers.namesakes(connection, self.node)):
-            if self._reaper.has_lost_its_lock(peer) or self._is_dead_process(peer):
-                self._reaper.lose(peer)
-            else:
-                raise NodeNameTaken(
-                    f"A worker named {self.node} is running already (pid {peer.pid} on {peer.host}). "
-                    f"Give this one another name: -n {self.node.partition('@')[0]}2@%h"
-                )
-
-    def _is_dead_process(self, peer: workers.Peer) -> bool:
-        """For a peer without a lock: whether its process is gone from this host."""
-        if peer.has_lock or peer.host != self._host:
-            return False
-        return is_gone(peer.pid) or peer.pid == os.getpid()
-
     def _keep(self) -> None:
-        beaten_at = swept_at = time.monotonic()
         while not self._ended.wait(_LOOK_SECONDS):
             try:
-                if time.monotonic() - beaten_at >= options().heartbeat_seconds:
-                    beaten_at = time.monotonic()
-                    self._beat()
-                restored = self._reaper.reap(self.worker)
-                if time.monotonic() - swept_at >= _SWEEP_SECONDS:
-                    swept_at = time.monotonic()
-                    restored += self._reaper.sweep()
-            except (BrokerConnectionLost, BrokerRefused) as error:
-                # The lock went with the connection; the next look takes it again.
-                logger.warning("Presence: %s", error)
-                self._has_lock = False
-                beaten_at = -math.inf
-                self._session.close()
-            else:
-                if restored:
-                    self._wake()
+                self._keep_once()
+            except Exception:
+                # Without this thread a living worker would be held for lost.
+                logger.exception("Presence: it goes on in spite of this error")
+
+    def _keep_once(self) -> None:
+        """Beat and look around, each when it is time."""
+        try:
+            if time.monotonic() - self._beaten_at >= options().heartbeat_seconds:
+                self._beaten_at = time.monotonic()
+                self._beat()
+            restored = self._reaper.reap(self.worker)
+            if time.monotonic() - self._swept_at >= _SWEEP_SECONDS:
+                self._swept_at = time.monotonic()
+                restored += self._reaper.sweep()
+            if restored:
+                self._wake()
+        except (BrokerConnectionLost, BrokerRefused) as error:
+            # The lock went with the connection; the next look takes it again.
+            logger.warning("Presence: %s", error)
+            self._has_lock = False
+            self._beaten_at = -math.inf
+            self._session.close()
 
     def _beat(self) -> None:
         if not self._has_lock:

@@ -39,8 +39,12 @@ class Reaper:
     def reap(self, me: int) -> int:
         """Give back the messages of every worker found dead; how many messages those were."""
         peers = self._session.run(lambda connection, _: workers.peers(connection, me), atomic=False)
-        self._seen = {peer.id: self._look(peer) for peer in peers}
+        self.look(peers)
         return sum(self.lose(peer) for peer in peers if self.is_dead(peer))
+
+    def look(self, peers: list[Peer]) -> None:
+        """Remember the heartbeats of these, and forget all others."""
+        self._seen = {peer.id: self._look(peer) for peer in peers}
 
     def is_dead(self, peer: Peer) -> bool:
         """Whether the peer's lock went with its life, or its heart has not beaten for LOST_AFTER_SECONDS."""
@@ -49,10 +53,18 @@ class Reaper:
             return True
         if not self.has_lost_its_lock(peer):
             return False
-        if not self._lock.goes_with_connection:
-            return True
-        # A restart of the server frees every lock; a living worker takes its own again.
+        # A restart of the server frees every lock, and so does who deletes the directory of a SQLite file's
+        # locks; a living worker takes its own again, or its heart beats.
         return is_gone(peer.pid) or silent_seconds > 2 * options().heartbeat_seconds
+
+    def is_former_life(self, peer: Peer) -> bool:
+        """For one that would bear this process's name: whether its process is gone from this host."""
+        if peer.host != self._host or not (is_gone(peer.pid) or peer.pid == os.getpid()):
+            return False
+        if peer.has_lock:
+            return self.has_lost_its_lock(peer)
+        # Containers may share a host's name and not its processes; a heartbeat would be here by now.
+        return self._silent_seconds(peer) > options().heartbeat_seconds + 1
 
     def has_lost_its_lock(self, peer: Peer) -> bool:
         """Whether the lock that the peer had is free; the lock of a SQLite worker is a file of its host."""

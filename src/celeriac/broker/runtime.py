@@ -1,9 +1,10 @@
 """The directory where the processes of one host meet: doorbells and locks."""
 
 import hashlib
+import logging
 import os
 import stat
-import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,30 +12,89 @@ from django.db import connections
 
 from celeriac.conf import options
 
+logger = logging.getLogger(__name__)
+
+#: The same for every process of the host, whatever its environment.
+_TEMPORARY = "/tmp"  # noqa: S108 - what is made there is looked at before it is used
+
 
 def directory(alias: str) -> Path | None:
     """The directory of the alias, made when it is not there; None: this host cannot have one.
 
     Beside a SQLite file, because whoever may write the one may write the other; else in the user's
-    own run directory, with a name that only this database has.
+    own place in the temporary directory, with a name that only this database has.
     """
     # The name is part of the question: tests give an alias another database.
     return _made(str(connections[alias].settings_dict["NAME"]), alias, options().runtime_directory)
 
 
+def open_own(path: Path) -> int:
+    """Open a file of the directory for reading and writing, made when it is not there; raises OSError.
+
+    Never through a symbolic link, and never one that appears between the two steps.
+    """
+    try:
+        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o660)
+
+
 @lru_cache
 def _made(_name: str, alias: str, configured: str | None) -> Path | None:
     """Once per database: a publisher rings for every message."""
-    wanted = _wanted(alias, configured)
-    if wanted is None or not hasattr(os, "mkfifo"):
+    if not hasattr(os, "mkfifo"):
+        return None
+    wanted, trusted = _wanted(alias, configured)
+    if wanted is None:
         return None
     try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        if not (wanted / ".gitignore").exists():
-            (wanted / ".gitignore").write_text("*\n")
+        _make(wanted)
+        fault = _fault(wanted.lstat(), _owners(trusted))
+        if fault is None:
+            _hide_from_git(wanted)
     except OSError:
         return None
+    if fault is not None:
+        logger.warning(
+            "%s is not used, because it %s: consumers look at their queues more often instead, and "
+            "heartbeats alone tell who lives. Remove it, or set CELERIAC['RUNTIME_DIRECTORY'].",
+            wanted,
+            fault,
+        )
+        return None
     return wanted
+
+
+def _make(path: Path) -> None:
+    # Whatever the umask, never writable for everybody. What is there already is judged afterwards.
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o775, parents=True)
+
+
+def _owners(trusted: Path | None) -> set[int]:
+    """Whoever else owns a directory may have prepared it: links in it lead our writing astray."""
+    owners = {0, os.geteuid()}
+    if trusted is not None:
+        with suppress(FileNotFoundError):
+            owners.add(trusted.stat().st_uid)
+    return owners
+
+
+def _fault(found: os.stat_result, owners: set[int]) -> str | None:
+    if not stat.S_ISDIR(found.st_mode):
+        return "is no directory"
+    if found.st_uid not in owners:
+        return f"belongs to another user ({found.st_uid})"
+    return "is writable for everybody" if found.st_mode & stat.S_IWOTH else None
+
+
+def _hide_from_git(path: Path) -> None:
+    with suppress(FileExistsError):
+        fd = os.open(path / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o664)
+        try:
+            os.write(fd, b"*\n")
+        finally:
+            os.close(fd)
 
 
 def sqlite_file(alias: str) -> Path | None:
@@ -47,27 +107,30 @@ def sqlite_file(alias: str) -> Path | None:
     return Path(name.removeprefix("file:").partition("?")[0]).resolve()
 
 
-def _wanted(alias: str, configured: str | None) -> Path | None:
+def _wanted(alias: str, configured: str | None) -> tuple[Path | None, Path | None]:
+    """The directory, and the place whose owner may own it too."""
     if configured:
-        return Path(configured) / _fingerprint(alias)
+        return Path(configured) / _fingerprint(alias), Path(configured)
     if connections[alias].vendor == "sqlite":
         file = sqlite_file(alias)
-        return file and file.with_name(f"{file.name}-celeriac")
-    home = _run_directory()
-    return home and home / _fingerprint(alias)
+        return file and file.with_name(f"{file.name}-celeriac"), file
+    home = _users_directory()
+    return home and home / _fingerprint(alias), None
 
 
-def _run_directory() -> Path | None:
-    """XDG_RUNTIME_DIR, or a directory in the temporary one that nobody else can have prepared."""
-    if given := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(given) / "celeriac"
-    path = Path(tempfile.gettempdir()) / f"celeriac-{os.getuid()}"
+def _users_directory() -> Path | None:
+    """The user's own place in the temporary directory, which nobody else can have prepared.
+
+    Neither XDG_RUNTIME_DIR nor TMPDIR is asked: a shell has them and a service has not, and two processes
+    with different answers would never hear each other's bells.
+    """
+    path = Path(_TEMPORARY) / f"celeriac-{os.geteuid()}"
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError:
         return None
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
     return path if is_ours else None
 
 
