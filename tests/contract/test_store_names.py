@@ -118,7 +118,7 @@ def test_a_living_worker_whose_lock_is_free_keeps_its_name_and_its_messages(brok
         assert rows(broker, state=MessageState.CLAIMED) == 1
 
 
-@override_settings(CELERIAC={"LOST_AFTER_SECONDS": 0.2})
+@override_settings(CELERIAC={"HEARTBEAT_SECONDS": 0.05, "LOST_AFTER_SECONDS": 0.2})
 def test_the_name_of_a_worker_whose_host_crashed_is_free_in_the_end(broker, crashed, caplog):
     begun = presence.presence_for(broker, "one@here")
 

@@ -32,7 +32,7 @@ def claim(session: BrokerSession, reaper: Reaper, node: str, pause: Callable[[fl
                     f"Give this one another name: -n {node.partition('@')[0]}2@%h"
                 )
         doubtful = [peer for peer in namesakes if not _lose_if_dead(reaper, peer)]
-        if doubtful and not is_announced:
+        if not is_announced and any(map(reaper.is_overdue, doubtful)):
             is_announced = True
             logger.warning(
                 "A worker named %s (pid %s on %s) did not say farewell. This one waits up to %g s for a "

@@ -63,8 +63,12 @@ class Reaper:
             return False
         if peer.has_lock:
             return self.has_lost_its_lock(peer)
-        # Containers may share a host's name and not its processes; a heartbeat would be here by now.
-        return self._silent_seconds(peer) > options().heartbeat_seconds + 1
+        # Containers may share a host's name and not its processes.
+        return self.is_overdue(peer)
+
+    def is_overdue(self, peer: Peer) -> bool:
+        """Whether a heartbeat of the living would be here by now, with some time for its way."""
+        return self._silent_seconds(peer) > 1.2 * options().heartbeat_seconds
 
     def has_lost_its_lock(self, peer: Peer) -> bool:
         """Whether the lock that the peer had is free; the lock of a SQLite worker is a file of its host."""
