@@ -1,6 +1,10 @@
 """The database goes away under a worker: it stays, loses nothing, and goes on."""
 
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -11,6 +15,19 @@ from tests.process.project import Project, Worker, wait_until
 
 TASKS = 300
 CUTS = 3
+WAITING_TASK = """
+    import time
+    from pathlib import Path
+    from celery import shared_task
+
+    @shared_task
+    def wait_for(ledger, flag):
+        with open(ledger, "a") as file:
+            file.write("begun\\n")
+        while not Path(flag).exists():
+            time.sleep(0.05)
+        return "computed"
+"""
 
 
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
@@ -40,6 +57,75 @@ def test_a_worker_whose_connections_are_cut_loses_nothing(databases, tmp_path: P
         assert len(done) - TASKS <= CUTS * 2
         assert project.statuses() == {"SUCCESS": TASKS}
         assert "Connection to broker lost" not in worker.output
+
+
+@pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_task_that_ends_while_nobody_can_connect_keeps_its_result(
+    databases, tmp_path: Path, vendor: str, pool: str
+) -> None:
+    alias = databases.get(vendor)
+    ledger, flag = tmp_path / "ledger", tmp_path / "flag"
+    with emptied_afterwards(alias), _account(alias) as account:
+        project = made(tmp_path / "project", database_settings(alias))
+        project.add_settings(f"DATABASES['default'].update({account!r})")
+        project.write("tasks.py", WAITING_TASK)
+        with project.worker("-c", "1", "-P", pool) as worker:
+            project.python(f"import tasks; result = tasks.wait_for.delay({str(ledger)!r}, {str(flag)!r}).id")
+            wait_until(ledger.exists, "the task has begun")
+            with _closed(alias, account):
+                flag.touch()
+                # Longer than a process that does not run a task would try.
+                worker.wait_for_line("A task's result waits for the database", times=2)
+            worker.wait_for_line("is back after")
+            wait_until(lambda: _waiting(project) == 0, "the message is done")
+
+            assert worker.stop() == 0, worker.output
+
+        assert project.statuses() == {"SUCCESS": 1}
+        assert ledger.read_text() == "begun\n"
+        assert "Traceback" not in worker.output
+        assert len(worker.lines) < 60, worker.output
+
+
+@contextmanager
+def _account(alias: str) -> Iterator[dict[str, Any]]:
+    """Who connects: on MariaDB somebody who can be shut out, and the test not with them."""
+    if connections[alias].vendor == "postgresql":
+        yield {}
+        return
+    name = f"celeriac_{uuid.uuid4().hex[:12]}"
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"CREATE USER {name}@'%%' IDENTIFIED BY 'x'", [])
+        try:
+            cursor.execute(f"GRANT ALL ON *.* TO {name}@'%%'", [])
+            yield {"USER": name, "PASSWORD": "x"}
+        finally:
+            connections[alias].cursor().execute(f"DROP USER {name}@'%%'", [])
+
+
+@contextmanager
+def _closed(alias: str, account: dict[str, Any]) -> Iterator[None]:
+    """Refuse every new connection and end those that are there."""
+    _allow(alias, account, is_allowed=False)
+    try:
+        _cut_connections(alias)
+        yield
+    finally:
+        _allow(alias, account, is_allowed=True)
+
+
+def _allow(alias: str, account: dict[str, Any], *, is_allowed: bool) -> None:
+    connection = connections[alias]
+    if connection.vendor == "postgresql":
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        connection.ensure_connection()
+        with connection._nodb_cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS {str(is_allowed).lower()}")
+        return
+    with connection.cursor() as cursor:
+        verb = "UNLOCK" if is_allowed else "LOCK"
+        cursor.execute(f"ALTER USER {account['USER']}@'%%' ACCOUNT {verb}", [])
 
 
 def _wait_for_progress(worker: Worker, tasks: int) -> None:

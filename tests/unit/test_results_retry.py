@@ -1,8 +1,11 @@
 """Which database errors are tried again, and which are not."""
 
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
+from celery._state import _task_stack
+from celery.signals import worker_shutting_down
 from django.db import (
     DatabaseError,
     IntegrityError,
@@ -12,7 +15,7 @@ from django.db import (
     transaction,
 )
 
-from celeriac.results import retry
+from celeriac.results import retry, storing
 
 
 class Driver(Exception):
@@ -58,6 +61,8 @@ LOST = {
     "PostgreSQL gone": PsycopgOperationalError(None),
     "MariaDB gone": Exception(2006, "Server has gone away"),
     "MariaDB lost": Exception(2013, "Lost connection"),
+    "MariaDB shuts everybody out": Exception(4151, "Access denied, this account is locked"),
+    "MariaDB has another password": Exception(1045, "Access denied for user"),
 }
 OTHER = {
     "SQLite full": sqlite_error(13),
@@ -131,6 +136,48 @@ def test_the_last_error_is_raised_after_about_ten_seconds(default_alias, pauses)
 
     assert operation.calls == retry.TRIES
     assert 4 < sum(pauses) < 15
+
+
+@pytest.fixture
+def in_a_task(pauses):
+    """This process is a worker, and this thread runs a task."""
+    storing.this_is_a_worker()
+    _task_stack.push(SimpleNamespace(request=SimpleNamespace(called_directly=False)))
+    yield
+    _task_stack.pop()
+    storing.end()
+
+
+def test_a_worker_tries_the_result_of_a_task_until_it_is_stored(default_alias, in_a_task, caplog):
+    operation = Failing(50 * retry.TRIES, LOST["PostgreSQL gone"])
+
+    assert retry.until_stored(default_alias, operation) == "stored"
+
+    assert caplog.text.count("A task's result waits for the database") == 1
+
+
+def test_a_worker_that_stops_lets_the_task_come_again_and_does_not_fail_it(
+    default_alias, in_a_task, monkeypatch
+):
+    worker_shutting_down.send(sender="worker@here", sig="SIGTERM", how="Warm", exitcode=0)
+    monkeypatch.setattr(retry, "STOPPING_SECONDS", 0)
+
+    with pytest.raises(SystemExit, match="could not be stored"):
+        retry.until_stored(default_alias, Failing(99, LOST["PostgreSQL gone"]))
+
+
+def test_an_error_that_does_not_pass_fails_the_task_of_a_worker(default_alias, in_a_task):
+    with pytest.raises(IntegrityError):
+        retry.until_stored(default_alias, Failing(1, OTHER["MariaDB duplicate"], IntegrityError))
+
+
+def test_what_a_worker_does_beside_its_tasks_is_not_tried_for_ever(default_alias, pauses):
+    storing.this_is_a_worker()
+
+    with pytest.raises(OperationalError):
+        retry.until_stored(default_alias, Failing(99, LOST["PostgreSQL gone"]))
+
+    storing.end()
 
 
 def test_an_error_that_does_not_pass_is_raised_at_once(default_alias, pauses):

@@ -20,6 +20,7 @@ from celeriac.broker.reaper import Reaper
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.wakeup import doorbell
 from celeriac.conf import options
+from celeriac.database.complaints import Complaints
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Presence:
         self._reaper = Reaper(self._session, self._lock, self._host)
         self._has_lock = False
         self._beaten_at = self._swept_at = time.monotonic()
+        self._complaints = Complaints(logger)
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._description: tuple[str, int, Sequence[str]] | None = None
@@ -139,7 +141,7 @@ class Presence:
                 self._wake()
         except (BrokerConnectionLost, BrokerRefused) as error:
             # The lock went with the connection; the next look takes it again.
-            logger.warning("Presence: %s", error)
+            self._complaints.say(logging.WARNING, "Presence: %s", error)
             self._has_lock = False
             self._beaten_at = -math.inf
             self._session.close()

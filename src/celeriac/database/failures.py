@@ -15,6 +15,9 @@ _LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "53300"})
 _BUSY_NUMBERS = frozenset({1205, 1213, 1020, 3572})
 # Shutdown, too many connections, killed, cannot connect, gone away, lost during the query.
 _LOST_NUMBERS = frozenset({1040, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
+# Refused at the door: access, host blocked or not allowed, too many connections of the user, locked account.
+# PostgreSQL has no code for these.
+_REFUSED_NUMBERS = frozenset({1044, 1045, 1129, 1130, 1203, 1226, 1698, 3118, 4151})
 # SQLITE_BUSY, SQLITE_LOCKED, without the bits of the extended code; SQLITE_CANTOPEN.
 _BUSY_SQLITE_CODES = frozenset({5, 6})
 _LOST_SQLITE_CODES = frozenset({14})
@@ -45,7 +48,8 @@ def is_lost(error: BaseException) -> bool:
         return name in {"OperationalError", "InterfaceError"}
     if _sqlite_code(cause) in _LOST_SQLITE_CODES:
         return True
-    return _number(cause) in _LOST_NUMBERS or (name == "InterfaceError" and _number(cause) in {0, None})
+    number = _number(cause)
+    return number in _LOST_NUMBERS | _REFUSED_NUMBERS or (name == "InterfaceError" and number in {0, None})
 
 
 def is_passing(error: BaseException) -> bool:

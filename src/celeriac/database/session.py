@@ -66,15 +66,12 @@ class Session:
                 connection = connections.create_connection(self.alias)
                 # Guarded by our own lock instead of Django's check of the thread.
                 connection.inc_thread_sharing()
-                # A pool of Django's (OPTIONS["pool"]) is for connections that come and go; ours stay, and
-                # would leave none of it to the tasks.
-                connection.settings_dict = _without_pool(connection.settings_dict)
+                connection.settings_dict = _adapted(connection.settings_dict)
                 # With DEBUG Django would keep the last 9,000 statements, and a payload may have a megabyte.
                 connection.queries_log = deque(maxlen=0)
                 self._connection = connection
             if self._connection.connection is None:
-                self._connection.connect()
-                transactions.tune(self._connection)
+                self._open(self._connection)
             return self._connection
 
     def close(self) -> None:
@@ -91,6 +88,15 @@ class Session:
         """See `forks`."""
         if self._connection is not None and forks.must_close(self._connection):
             self.close()
+
+    def _open(self, connection: BaseDatabaseWrapper) -> None:
+        try:
+            # Not `connect`, which raises the driver's errors instead of Django's.
+            connection.ensure_connection()
+            transactions.tune(connection)
+        except BaseException:
+            self.close()
+            raise
 
     def _once(self, work: Callable[[BaseDatabaseWrapper], T], *, atomic: bool) -> T:
         with forks.working(), self._lock:
@@ -121,9 +127,11 @@ class Session:
         self._connection = None
 
 
-def _without_pool(settings: dict[str, Any]) -> dict[str, Any]:
+def _adapted(settings: dict[str, Any]) -> dict[str, Any]:
+    # A pool of Django's is for connections that come and go; ours stay, and would leave none to the tasks.
     options = {name: value for name, value in settings.get("OPTIONS", {}).items() if name != "pool"}
-    return {**settings, "OPTIONS": options}
+    # Our transactions are begun by a statement, whatever the project does with its own.
+    return {**settings, "OPTIONS": options, "AUTOCOMMIT": True}
 
 
 def _detach(connection: BaseDatabaseWrapper) -> None:

@@ -84,7 +84,7 @@ def _on_commit(alias: str, then: Callable[[], None]) -> None:
 def _write_or_log(backend: Any, alias: str, published: Published) -> None:
     """Never raises: whoever called `delay()` would send the message a second time."""
     try:
-        until_stored(alias, partial(_write, backend, alias, published), tries=_TRIES)
+        until_stored(alias, partial(_write, backend, alias, published), tries=_TRIES, is_vital=False)
     except SynchronousOnlyOperation:
         _write_in_thread(backend, alias, published)
     except Exception:

@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+from celery.signals import worker_shutting_down
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.database.session import Session
+from celeriac.results import retry
 from celeriac.results.retry import is_in_transaction, until_stored
 
 #: Idle connections of one database that stay open. The pool `prefork` needs one of them, `threads` as many
@@ -30,12 +32,15 @@ def this_is_a_worker() -> None:
     """From now on this process, and its forked children, keep connections of their own."""
     global _is_worker
     _is_worker = True
+    retry.this_is_a_worker()
+    worker_shutting_down.connect(retry.stop_soon, dispatch_uid="celeriac.results.retry")
 
 
 def end() -> None:
     """Close every connection of the worker that ends; may be called twice, and a worker may follow."""
     global _is_worker, _idle
     ended, _is_worker, _idle = _idle, False, {}
+    retry.this_is_no_worker()
     for sessions in list(ended.values()):
         _close_down_to(0, sessions)
 
