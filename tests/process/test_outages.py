@@ -88,6 +88,44 @@ def test_a_task_that_ends_while_nobody_can_connect_keeps_its_result(
         assert len(worker.lines) < 60, worker.output
 
 
+def test_a_server_that_ends_idle_sessions_fails_no_task(databases, tmp_path: Path) -> None:
+    alias = databases.get("postgresql")
+    with emptied_afterwards(alias), _idle_limit(alias, "3s"):
+        project = made(tmp_path / "project", database_settings(alias))
+        with project.worker("-c", "1") as worker:
+            for number in (1, 2):
+                project.python(f"from tasks import add; result = add.delay({number}, 2).id")
+                worker.wait_for_line("succeeded", times=number)
+                idle = _sessions(alias)
+                # Those that look at the database every second stay; the one for results is among the others.
+                wait_until(lambda idle=idle: idle - _sessions(alias), "the server has ended idle sessions")
+
+            assert worker.stop() == 0, worker.output
+
+        assert project.statuses() == {"SUCCESS": 2}
+
+
+@contextmanager
+def _idle_limit(alias: str, limit: str) -> Iterator[None]:
+    connection = connections[alias]
+    name = connection.ops.quote_name(connection.settings_dict["NAME"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER DATABASE {name} SET idle_session_timeout = '{limit}'")
+        try:
+            yield
+        finally:
+            cursor.execute(f"ALTER DATABASE {name} RESET idle_session_timeout")
+
+
+def _sessions(alias: str) -> set[int]:
+    """The server's processes for what has stored a result."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
+
+
 @contextmanager
 def _account(alias: str) -> Iterator[dict[str, Any]]:
     """Who connects: on MariaDB somebody who can be shut out, and the test not with them."""

@@ -21,9 +21,10 @@ from celeriac.results import retry, storing
 class Driver(Exception):
     """An error as psycopg raises it: with SQLSTATE, None where the server said nothing."""
 
-    def __init__(self, sqlstate):
+    def __init__(self, sqlstate, severity="ERROR"):
         super().__init__("driver")
         self.sqlstate = sqlstate
+        self.diag = SimpleNamespace(severity_nonlocalized=severity)
 
 
 class PsycopgOperationalError(Driver):
@@ -59,6 +60,10 @@ LOST = {
     "PostgreSQL shut down": Driver("57P01"),
     "PostgreSQL connection exception": Driver("08006"),
     "PostgreSQL gone": PsycopgOperationalError(None),
+    "PostgreSQL idle session": Driver("57P05"),
+    "PostgreSQL idle transaction": Driver("25P03"),
+    "PostgreSQL long transaction": Driver("25P04"),
+    "PostgreSQL said farewell": Driver("XX000", "FATAL"),
     "MariaDB gone": Exception(2006, "Server has gone away"),
     "MariaDB lost": Exception(2013, "Lost connection"),
     "MariaDB shuts everybody out": Exception(4151, "Access denied, this account is locked"),

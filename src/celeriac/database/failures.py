@@ -8,9 +8,11 @@ from django.db import Error
 # PostgreSQL, SQLSTATE: serialization failure, deadlock, lock timeout.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _BUSY_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
-# Shutdown by an administrator, crash, not accepting connections yet, too many connections;
-# class 08 is "connection exception".
-_LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "53300"})
+# Shutdown by an administrator, crash, not accepting connections yet, too many connections; idle for too long
+# as a session or in a transaction, a transaction that lasts too long. Class 08 is "connection exception".
+_LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "53300", "57P05", "25P03", "25P04"})
+# With either severity the server ends the session, whatever the code.
+_FAREWELLS = frozenset({"FATAL", "PANIC"})
 # MariaDB, MySQL: lock wait timeout, deadlock, row changed since it was read, NOWAIT.
 _BUSY_NUMBERS = frozenset({1205, 1213, 1020, 3572})
 # Shutdown, too many connections, killed, cannot connect, gone away, lost during the query.
@@ -41,7 +43,7 @@ def is_lost(error: BaseException) -> bool:
         return False
     state = _sqlstate(cause)
     if state is not None:
-        return state in _LOST_SQLSTATES or state.startswith("08")
+        return state in _LOST_SQLSTATES or state.startswith("08") or _severity(cause) in _FAREWELLS
     name = type(cause).__name__
     if hasattr(cause, "sqlstate") or hasattr(cause, "pgcode"):
         # psycopg has no SQLSTATE when it lost the server, or when the connection was closed before.
@@ -89,6 +91,12 @@ def _sqlstate(cause: BaseException) -> str | None:
     # psycopg 3 says `sqlstate`, psycopg2 `pgcode`.
     state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
     return state if isinstance(state, str) else None
+
+
+def _severity(cause: BaseException) -> str | None:
+    # In English whatever the server's language; PostgreSQL has it from 9.6 on, psycopg2 from 2.8 on.
+    severity = getattr(getattr(cause, "diag", None), "severity_nonlocalized", None)
+    return severity if isinstance(severity, str) else None
 
 
 def _sqlite_code(cause: BaseException) -> int | None:

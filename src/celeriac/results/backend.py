@@ -142,7 +142,9 @@ def _in_order(operation: Callable[[], Any]) -> None:
 
 
 def _save(alias: str, write: upsert.Write, task_name: str | None) -> None:
-    storing.store(alias, partial(_save_once, write=write, task_name=task_name))
+    # Celery stores STARTED in front of the task, and an error there would fail a task that never ran.
+    store = storing.store_or_tell if write.status == states.STARTED else storing.store
+    store(alias, partial(_save_once, write=write, task_name=task_name))
 
 
 def _save_once(connection: BaseDatabaseWrapper, write: upsert.Write, task_name: str | None) -> None:

@@ -6,17 +6,21 @@ does. Other processes keep to Django's connection of the thread; so does whoever
 there, because on SQLite a second connection would wait for the first one for ever.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 
 from celery.signals import worker_shutting_down
-from django.db import connections, transaction
+from django.db import Error, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from celeriac.database.failures import first_line
 from celeriac.database.session import Session
 from celeriac.results import retry
 from celeriac.results.retry import is_in_transaction, until_stored
+
+logger = logging.getLogger(__name__)
 
 #: Idle connections of one database that stay open. The pool `prefork` needs one of them, `threads` as many
 #: as store at once; not one for each thread, because with `gevent` each task is a thread of its own.
@@ -51,6 +55,17 @@ def store(alias: str, work: Callable[[BaseDatabaseWrapper], None]) -> None:
         until_stored(alias, partial(_on_own_connection, alias, work))
     else:
         until_stored(alias, partial(_on_django_connection, alias, work))
+
+
+def store_or_tell(alias: str, work: Callable[[BaseDatabaseWrapper], None]) -> None:
+    """As `store`; but a worker that cannot tells it in its log, and the task goes on."""
+    if not _is_worker or is_in_transaction(connections[alias]):
+        return store(alias, work)
+    try:
+        until_stored(alias, partial(_on_own_connection, alias, work), is_vital=False)
+    except Error as error:
+        logger.warning("A state of a task could not be stored: %s", first_line(error))
+    return None
 
 
 def _on_django_connection(alias: str, work: Callable[[BaseDatabaseWrapper], None]) -> None:
