@@ -1,13 +1,15 @@
-"""Our own connections: what their errors are, and what they need of the settings."""
+"""Our own connections: what their errors are, how long they wait, and what they need of the settings."""
 
+import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 from django.db import Error, OperationalError, connections
 
-from celeriac.broker.errors import BrokerConnectionLost
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.session import BrokerSession
-from celeriac.database import failures
+from celeriac.database import failures, session
 from celeriac.database.session import Session
 from tests.broker import unreachable
 
@@ -40,6 +42,57 @@ def test_a_connection_that_cannot_be_tuned_is_not_used(alias, monkeypatch):
         monkeypatch.setattr("celeriac.database.transactions.tune", tuned.append)
 
         assert tuned == [made.connection()]
+
+
+@pytest.fixture
+def locked(default_alias):
+    """The SQLite file while another process writes for a long time."""
+    name = connections[default_alias].settings_dict["NAME"]
+    with closing(sqlite3.connect(name, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        yield default_alias
+        writer.execute("ROLLBACK")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of the sessions, which goes on by half a second at each look, and by each pause."""
+    made = SimpleNamespace(now=0.0, pauses=0)
+
+    def monotonic():
+        made.now += 0.5
+        return made.now
+
+    def sleep(seconds):
+        made.pauses += 1
+        made.now += seconds
+
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=monotonic, sleep=sleep))
+    return made
+
+
+def test_a_locked_database_is_waited_for_by_the_clock_and_not_by_a_count(locked, clock):
+    with closing(BrokerSession(locked)) as patient, pytest.raises(BrokerRefused, match="locked"):
+        patient.run(lambda *_: None)
+
+    assert 10 < clock.now < 12
+    assert clock.pauses > 5
+
+
+def test_an_event_loop_does_not_wait_for_a_locked_database(locked, clock):
+    with closing(BrokerSession(locked)) as hurried:
+        hurried.hurry()
+        with pytest.raises(BrokerRefused, match="locked"):
+            hurried.run(lambda *_: None)
+
+    assert clock.pauses == 0
+
+
+def test_no_statement_of_ours_waits_long_for_a_lock(default_alias):
+    with closing(Session(default_alias)) as made, made.connection().cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+
+        assert cursor.fetchone()[0] <= 100
 
 
 def test_our_own_transactions_are_ours_where_the_project_commits_by_hand(alias, monkeypatch):

@@ -9,3 +9,7 @@ class BrokerConnectionLost(ConnectionError):
 
 class BrokerRefused(KombuError):
     """The database of the broker refused a statement for a reason that trying again cannot cure."""
+
+
+class BrokerBusy(BrokerRefused):
+    """Other transactions were in the way for longer than the session waits."""

@@ -33,7 +33,7 @@ class HubLink:
         self._transport = transport
         self._loop = loop
         self._alias = transport.alias
-        self._outage = Outage(transport.alias)
+        self._outage = Outage(transport.alias, lambda seconds: loop.call_later(seconds, self.nudge))
         self._poll = self._outage.guard(self._claim_and_deliver)
         self._promote = self._outage.guard(self._promote_due)
         self._timers: list[Any] = []
@@ -51,6 +51,7 @@ class HubLink:
             os.set_blocking(fd, False)
         self._watch(self._self_pipe[0], self._on_nudge)
         self._install_bell()
+        self._transport.deliveries.session.hurry()
         caller.use_session_in_loop(self._transport.deliveries.session)
         self._transport.deliveries.nudge = self.nudge
         self._wake_from_other_threads()
@@ -71,6 +72,7 @@ class HubLink:
         """Take everything out of the loop; may be called twice."""
         self._transport.deliveries.nudge = None
         caller.use_session_in_loop(None)
+        self._transport.deliveries.session.take_time()
         for timer in [*self._timers, self._due_timer]:
             if timer is not None:
                 timer.cancel()

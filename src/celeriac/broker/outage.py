@@ -11,24 +11,28 @@ from collections.abc import Callable
 
 from django.db import Error
 
-from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
+from celeriac.broker.errors import BrokerBusy, BrokerConnectionLost, BrokerRefused
+from celeriac.database.complaints import Complaints
 
 logger = logging.getLogger(__name__)
 
 #: How long the loop leaves the database alone after a failure, the first time and at the most.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 2.0
-_LOG_EVERY_SECONDS = 10.0
+#: A lock of another transaction is everyday, and soon free.
+_FIRST_PAUSE_WHEN_BUSY_SECONDS, _QUIET_WHEN_BUSY_SECONDS = 0.02, 5.0
 
 
 class Outage:
-    """Belongs to one event loop, and its thread."""
+    """Belongs to one event loop and its thread; what was left out is run when `again` is over, in seconds."""
 
-    def __init__(self, alias: str) -> None:
+    def __init__(self, alias: str, again: Callable[[float], object]) -> None:
         self._alias = alias
+        self._again = again
         self._began_at: float | None = None
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._pause = 0.0
         self._again_at = 0.0
-        self._logged_at = float("-inf")
+        self._is_worth_telling = False
+        self._complaints = Complaints(logger)
 
     def guard(self, action: Callable[[], None]) -> Callable[[], None]:
         """The action, left out for a moment after a failure; it raises no error of the database."""
@@ -46,16 +50,18 @@ class Outage:
         return guarded
 
     def _failed(self, error: Exception) -> None:
-        now = time.monotonic()
+        now, is_busy = time.monotonic(), isinstance(error, BrokerBusy)
         self._began_at = self._began_at or now
+        first = _FIRST_PAUSE_WHEN_BUSY_SECONDS if is_busy else _FIRST_PAUSE_SECONDS
+        self._pause = min(max(self._pause * 2, first), _LONGEST_PAUSE_SECONDS)
         self._again_at = now + self._pause
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-        if now - self._logged_at >= _LOG_EVERY_SECONDS:
-            self._logged_at = now
-            logger.error("No messages for now: %s", error)
+        self._again(self._pause)
+        if not is_busy or now - self._began_at >= _QUIET_WHEN_BUSY_SECONDS:
+            self._is_worth_telling = True
+            self._complaints.say(logging.ERROR, "No messages for now: %s", error)
 
     def _succeeded(self) -> None:
-        if self._began_at is not None:
+        if self._began_at is not None and self._is_worth_telling:
             seconds = time.monotonic() - self._began_at
             logger.warning("Database %r is back after %.1f s.", self._alias, seconds)
-        self._began_at, self._pause = None, _FIRST_PAUSE_SECONDS
+        self._began_at, self._pause, self._is_worth_telling = None, 0.0, False

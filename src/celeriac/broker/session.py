@@ -6,10 +6,10 @@ from typing import TypeVar
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
+from celeriac.broker.errors import BrokerBusy, BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import base, queries_for
 from celeriac.database import failures
-from celeriac.database.session import Session
+from celeriac.database.session import PATIENCE_SECONDS, Session
 
 T = TypeVar("T")
 Work = Callable[[BaseDatabaseWrapper, base.Queries], T]
@@ -21,29 +21,46 @@ class BrokerSession:
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self._session = Session(alias)
+        self._patience_seconds = PATIENCE_SECONDS
+
+    def hurry(self) -> None:
+        """From now on an event loop works with it: a busy database is an error at once."""
+        self._patience_seconds = 0.0
+
+    def take_time(self) -> None:
+        """No event loop works with it any more."""
+        self._patience_seconds = PATIENCE_SECONDS
 
     def run(self, work: Work[T], *, atomic: bool = True) -> T:
         """Do `work`, in a transaction of its own when `atomic`; again while the database is busy.
 
-        Raises BrokerConnectionLost when the database is away, BrokerRefused for any other error.
+        Raises BrokerConnectionLost when the database is away, BrokerBusy when it stays busy, BrokerRefused
+        for any other error.
         """
         try:
             return self._session.run(
-                lambda connection: work(connection, queries_for(connection)), atomic=atomic
+                lambda connection: work(connection, queries_for(connection)),
+                atomic=atomic,
+                patience_seconds=self._patience_seconds,
             )
         except Error as error:
-            text = f"The broker's database {self.alias!r}: {failures.first_line(error)}"
-            raise (BrokerConnectionLost if failures.is_lost(error) else BrokerRefused)(text) from error
+            raise self._explained(error) from error
 
     def connection(self) -> BaseDatabaseWrapper:
         """The open connection. Raises BrokerConnectionLost."""
         try:
             return self._session.connection()
         except Error as error:
-            raise BrokerConnectionLost(
-                f"The broker's database {self.alias!r}: {failures.first_line(error)}"
-            ) from error
+            raise BrokerConnectionLost(self._text(error)) from error
 
     def close(self) -> None:
         """Close the connection; the next use opens another one."""
         self._session.close()
+
+    def _explained(self, error: Error) -> Exception:
+        if failures.is_lost(error):
+            return BrokerConnectionLost(self._text(error))
+        return (BrokerBusy if failures.is_busy(error) else BrokerRefused)(self._text(error))
+
+    def _text(self, error: Error) -> str:
+        return f"The broker's database {self.alias!r}: {failures.first_line(error)}"

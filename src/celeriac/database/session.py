@@ -6,6 +6,7 @@ results use connections of their own. A session may be used by any thread, one a
 a fork by starting afresh in the child.
 """
 
+import itertools
 import os
 import random
 import threading
@@ -22,8 +23,8 @@ from celeriac.database import failures, forks, transactions
 
 T = TypeVar("T")
 
-#: Tries before a busy database is reported; with the pauses below about 10 s in all.
-_TRIES = 40
+#: How long a busy database is tried again before it is reported. By the clock: a try may wait for a lock.
+PATIENCE_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 0.4
 
 _sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
@@ -41,21 +42,28 @@ class Session:
         _sessions.add(self)
         forks.add_owner(self)
 
-    def run(self, work: Callable[[BaseDatabaseWrapper], T], *, atomic: bool = True, tries: int = _TRIES) -> T:
+    def run(
+        self,
+        work: Callable[[BaseDatabaseWrapper], T],
+        *,
+        atomic: bool = True,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> T:
         """Do `work`, in a transaction of its own when `atomic`; again while the database is busy.
 
         Raises the database's error when it is lost, when it stays busy, or for any other reason.
         """
-        for attempt in range(tries):
+        deadline = time.monotonic() + patience_seconds
+        for attempt in itertools.count():
             try:
                 return self._once(work, atomic=atomic)
             except Error as error:
                 if failures.is_lost(error):
                     self.close()
-                if not failures.is_busy(error) or attempt == tries - 1:
+                if not failures.is_busy(error) or time.monotonic() >= deadline:
                     raise
             # Jitter: two that collided must not meet again.
-            longest = min(0.005 * 2**attempt, _LONGEST_PAUSE_SECONDS)
+            longest = min(0.005 * 2 ** min(attempt, 10), _LONGEST_PAUSE_SECONDS)
             time.sleep(random.uniform(0.5, 1.0) * longest)  # noqa: S311 - not a secret
         raise AssertionError("unreachable")
 

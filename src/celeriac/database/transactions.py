@@ -11,7 +11,9 @@ _BEGIN = {
 _TUNE = {
     # NORMAL: in WAL mode a crash of the process or of the system corrupts nothing; only a power cut may
     # take back the last transactions of a worker, which then run again.
-    "sqlite": ("PRAGMA synchronous = NORMAL", "PRAGMA busy_timeout = 10000"),
+    # No statement waits long for another writer: an event loop has other things to do, and a fork waits for
+    # the work of all threads. Whoever may be patient tries again.
+    "sqlite": ("PRAGMA synchronous = NORMAL", "PRAGMA busy_timeout = 100"),
     # The default of the server, REPEATABLE READ, would lock the gaps beside a claimed row.
     "mysql": ("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",),
 }

@@ -81,7 +81,7 @@ def _on_own_connection(alias: str, work: Callable[[BaseDatabaseWrapper], None]) 
         session = Session(alias)
     try:
         # One try: `until_stored` is the patient one.
-        session.run(work, tries=1)
+        session.run(work, patience_seconds=0)
     finally:
         idle.append(session)
         # A worker that ended meanwhile keeps none.
