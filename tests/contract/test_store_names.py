@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from django.test import override_settings
 
-from celeriac.broker import naming, presence
+from celeriac.broker import clock, naming, presence
 from celeriac.broker.errors import BrokerRefused
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.session import BrokerSession
@@ -49,11 +49,16 @@ def pooled(broker, monkeypatch):
 
 @pytest.fixture
 def crashed(broker, stranger, monkeypatch):
-    """A worker whose host is gone, while the server still holds its lock for a half-open connection."""
+    """A worker whose host is gone, while the server still holds its lock for a half-open connection.
+
+    The host is there again, and the number of the process too. A file's lock goes with its host for certain.
+    """
     monkeypatch.setattr(SessionLock, "is_free", lambda *_: False)
     monkeypatch.setattr("celeriac.broker.naming._LOOK_SECONDS", 0.01)
-    made = stranger("one@here", socket.gethostname())
-    Worker.objects.using(broker).filter(pk=made.worker).update(has_lock=True, pid=os.getppid())
+    made = stranger("one@here", "elsewhere" if broker == "default" else socket.gethostname())
+    Worker.objects.using(broker).filter(pk=made.worker).update(
+        has_lock=True, pid=os.getppid(), started_at=clock.seconds(60)
+    )
     return made
 
 
@@ -151,15 +156,15 @@ def test_a_namesake_without_a_lock_is_not_dead_because_its_process_is_not_found(
 ):
     # Containers of one host name see the same numbers, and this one's is that of the other.
     twin = stranger("one@here", socket.gethostname())
-    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr("celeriac.broker.reaper.time", clock)
+    later = SimpleNamespace(now=0.0, monotonic=lambda: later.now)
+    monkeypatch.setattr("celeriac.broker.reaper.time", later)
     session = BrokerSession(broker)
     reaper = presence.Reaper(session, SessionLock(session), socket.gethostname())
     looks = []
 
     def go_on(seconds):
         looks.append(twin.is_held_for_lost())
-        clock.now += 3.5
+        later.now += 3.5
 
     naming.claim(session, reaper, "one@here", go_on)
 

@@ -34,6 +34,11 @@ class SessionLock:
         self._directory = runtime.directory(session.alias) if is_possible else None
         self._fd: int | None = None
 
+    @property
+    def is_of_kernel(self) -> bool:
+        """Whether this host's kernel keeps the locks, and not a server, which may miss the end of a host."""
+        return self._vendor == "sqlite"
+
     def acquire(self, worker: int) -> bool:
         """Take the lock; False: heartbeats alone must do here."""
         if self._vendor == "sqlite":

@@ -26,7 +26,8 @@ def claim(session: BrokerSession, reaper: Reaper, node: str, pause: Callable[[fl
     while namesakes := _namesakes(session, node):
         reaper.look(namesakes)
         for peer in namesakes:
-            if peer.heartbeat != first.setdefault(peer.id, peer.heartbeat):
+            has_beaten = peer.heartbeat != first.setdefault(peer.id, peer.heartbeat)
+            if has_beaten or (reaper.is_overdue(peer) and reaper.lives_here(peer)):
                 raise NodeNameTaken(
                     f"A worker named {node} is running already (pid {peer.pid} on {peer.host}). "
                     f"Give this one another name: -n {node.partition('@')[0]}2@%h"

@@ -1,13 +1,17 @@
-"""Finding the dead: by their lock within a second, by their silence on this process's own clock."""
+"""Finding the dead: by their lock within a second, by their silence on this process's own clock.
+
+Silence counts only while this process looks at the database and reaches it: when nobody could write, the
+living are as silent as the dead, and whoever gets through first must not condemn the others for it.
+"""
 
 import logging
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from celeriac.broker import clock
 from celeriac.broker.locks import SessionLock
+from celeriac.broker.processes import is_gone, may_have_run_at
 from celeriac.broker.queries import routing, workers
 from celeriac.broker.queries.workers import Peer
 from celeriac.broker.session import BrokerSession
@@ -17,11 +21,14 @@ logger = logging.getLogger(__name__)
 
 #: How long the row of a lost worker stays, for people to see.
 _REMEMBER_SECONDS = 24 * 3600
+#: Looks follow each other within a second. After a longer gap than this, and than a heartbeat, this process
+#: or its database stood still, and the others may not have been able to beat either.
+_LONGEST_GAP_SECONDS = 3.0
 
 
 @dataclass(slots=True)
 class _Seen:
-    """A heartbeat, and when it was first seen on the monotonic clock."""
+    """A heartbeat, and since when it has been watched without a change, on the monotonic clock."""
 
     heartbeat: int
     at: float
@@ -35,6 +42,7 @@ class Reaper:
         self._lock = lock
         self._host = host
         self._seen: dict[int, _Seen] = {}
+        self._looked_at = time.monotonic()
 
     def reap(self, me: int) -> int:
         """Give back the messages of every worker found dead; how many messages those were."""
@@ -43,19 +51,36 @@ class Reaper:
         return sum(self.lose(peer) for peer in peers if self.is_dead(peer))
 
     def look(self, peers: list[Peer]) -> None:
-        """Remember the heartbeats of these, and forget all others."""
+        """Remember the heartbeats of these, and forget all others; after a gap all begin anew."""
+        now = time.monotonic()
+        if now - self._looked_at > max(_LONGEST_GAP_SECONDS, options().heartbeat_seconds):
+            self._seen = {}
+        self._looked_at = now
         self._seen = {peer.id: self._look(peer) for peer in peers}
 
     def is_dead(self, peer: Peer) -> bool:
         """Whether the peer's lock went with its life, or its heart has not beaten for LOST_AFTER_SECONDS."""
         silent_seconds = self._silent_seconds(peer)
         if silent_seconds > options().lost_after_seconds:
-            return True
+            return not self.lives_here(peer)
         if not self.has_lost_its_lock(peer):
             return False
         # A restart of the server frees every lock, and so does who deletes the directory of a SQLite file's
         # locks; a living worker takes its own again, or its heart beats.
         return is_gone(peer.pid) or silent_seconds > 2 * options().heartbeat_seconds
+
+    def lives_here(self, peer: Peer) -> bool:
+        """Whether the peer is proved to live by what this host knows, however silent it is.
+
+        The kernel keeps the lock of a file for the living alone. A server also keeps the lock of a host that
+        crashed, until it misses the connection; so there the process must be seen too, and be old enough not
+        to be another one with the same number, as after a restart of the host or in a new container.
+        """
+        if peer.host != self._host or not peer.has_lock or self._lock.is_free(peer.id):
+            return False
+        if self._lock.is_of_kernel:
+            return True
+        return peer.pid != os.getpid() and may_have_run_at(peer.pid, peer.started_at)
 
     def is_former_life(self, peer: Peer) -> bool:
         """For one that would bear this process's name: whether its process is gone from this host."""
@@ -108,26 +133,3 @@ class Reaper:
         if seen is None or seen.heartbeat != peer.heartbeat:
             return _Seen(peer.heartbeat, time.monotonic())
         return seen
-
-
-def is_gone(pid: int) -> bool:
-    """Whether no process of this host has the number; on Windows that is never known."""
-    if os.name == "nt":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # It is another user's.
-    return _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether it has ended, and its parent has not yet asked how; only Linux tells."""
-    try:
-        found = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return False
-    # The name before it stands in brackets, and may have some of its own.
-    return found.rpartition(b") ")[2].startswith(b"Z")

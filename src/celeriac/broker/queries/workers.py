@@ -7,7 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from celeriac.broker.queries.base import execute, fetch
 
-_COLUMNS = "id, node, host, pid, heartbeat, has_lock"
+_COLUMNS = "id, node, host, pid, heartbeat, has_lock, started_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Peer:
     pid: int
     heartbeat: int
     has_lock: bool
+    #: By its host's clock.
+    started_at: int
 
 
 def register(connection: Connection, node: str, host: str, pid: int, now: int) -> int:
@@ -90,4 +92,4 @@ def forget_lost(connection: Connection, before: int) -> None:
 
 def _peers(connection: Connection, condition: str, parameters: Sequence[object]) -> list[Peer]:
     rows = fetch(connection, f"SELECT {_COLUMNS} FROM celeriac_worker WHERE {condition}", parameters)
-    return [Peer(row[0], row[1], row[2], row[3], row[4], bool(row[5])) for row in rows]
+    return [Peer(row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6]) for row in rows]
