@@ -31,5 +31,9 @@ class NodeNameTaken(CeleriacError):
     """Another live worker already has this node name."""
 
 
+class NodeNameTooLong(CeleriacError):
+    """A node name does not fit into the broker's tables."""
+
+
 class TaskFileError(CeleriacError):
     """A `tasks.py` cannot be imported; the message names file, line and cause."""

@@ -2,12 +2,17 @@
 
 import socket
 import time
+import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from django.db import connections
 
+from tests.databases import emptied_afterwards
+from tests.process.conftest import database_settings, made
 from tests.process.project import Project
 
 #: A request of a web server may not hang longer than this.
@@ -84,6 +89,37 @@ def test_a_start_that_cannot_succeed_says_why(sqlite_project: Project, settings:
     sqlite_project.add_settings(settings)
 
     assert fails(sqlite_project.manage("celery", "start", check=False)) == line
+
+
+def test_a_node_name_that_does_not_fit_is_refused(sqlite_project: Project) -> None:
+    line = fails(sqlite_project.manage("celery", "start", "-n", f"{'x' * 205}@h", check=False))
+
+    assert line.startswith("celery: The node name xxx")
+    assert line.endswith("… has 207 characters, and 186 are possible. Give a shorter one with -n.")
+
+
+def test_a_worker_without_a_connection_to_spare_does_not_start(databases, tmp_path: Path) -> None:
+    alias = databases.get("postgresql")
+    with emptied_afterwards(alias), a_role_with_one_connection(alias) as role:
+        project = made(tmp_path / "project", database_settings(alias))
+        project.add_settings(f"DATABASES['default']['USER'] = {role!r}")
+
+        line = fails(project.manage("celery", "start", check=False))
+
+    assert line.startswith("celery: The worker cannot start. The broker's database 'default': ")
+    assert "too many connections" in line
+
+
+@contextmanager
+def a_role_with_one_connection(alias: str) -> Iterator[str]:
+    name = f"celeriac_{uuid.uuid4().hex[:12]}"
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
+        cursor.execute(f"GRANT CURRENT_USER TO {name}")
+        try:
+            yield name
+        finally:
+            cursor.execute(f"DROP ROLE {name}")
 
 
 def test_a_question_says_the_unknown_scheme_too(sqlite_project: Project) -> None:

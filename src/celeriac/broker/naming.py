@@ -11,15 +11,26 @@ from celeriac.broker.queries import workers
 from celeriac.broker.reaper import Reaper
 from celeriac.broker.session import BrokerSession
 from celeriac.conf import options
-from celeriac.errors import NodeNameTaken
+from celeriac.errors import NodeNameTaken, NodeNameTooLong
+from celeriac.models import NAME_LENGTH
 
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5
+#: The queue of remote control has the name with this behind it, and its name is limited too.
+_LONGEST = NAME_LENGTH - len(".celery.pidbox")
 
 
 def claim(session: BrokerSession, reaper: Reaper, node: str, pause: Callable[[float], object]) -> None:
-    """Return when no living worker has the name; may take LOST_AFTER_SECONDS. Raises NodeNameTaken."""
+    """Return when no living worker has the name; may take LOST_AFTER_SECONDS.
+
+    Raises NodeNameTaken, and NodeNameTooLong.
+    """
+    if len(node) > _LONGEST:
+        raise NodeNameTooLong(
+            f"The node name {node[:30]}… has {len(node)} characters, and {_LONGEST} are possible. "
+            "Give a shorter one with -n."
+        )
     first: dict[int, int] = {}
     is_announced = False
     # Asked again after each loss: another that waited for the same name may have been quicker.

@@ -74,7 +74,7 @@ class Presence:
         self._description: tuple[str, int, Sequence[str]] | None = None
 
     def begin(self, *, is_exclusive: bool = False) -> None:
-        """Register and start the heartbeat. Raises NodeNameTaken when `is_exclusive` and it is."""
+        """Register and start the heartbeat. When `is_exclusive` raises what `naming.claim` does."""
         try:
             if is_exclusive:
                 naming.claim(self._session, self._reaper, self.node, self._ended.wait)

@@ -1,18 +1,23 @@
 """What a worker does beyond Celery at its start and its end, whoever starts it and however."""
 
 import atexit
+import logging
 import os
 from functools import partial
 from typing import Any
 
 from celery import Celery, signals
 from celery._state import get_current_worker_task
+from django.db import Error
 
 from celeriac.broker import deliveries, presence
-from celeriac.database import forks
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
+from celeriac.database import failures, forks
 from celeriac.errors import CeleriacError
 from celeriac.results import received, storing, writer
 from celeriac.worker import given_up, housekeeping, preflight, spawning
+
+logger = logging.getLogger(__name__)
 
 _UID = "celeriac.worker"
 
@@ -49,8 +54,25 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         if alias is not None:
             present = presence.presence_for(alias, instance.hostname)
             present.describe(_pool_name(instance), instance.concurrency or 0, list(app.amqp.queues))
-    except CeleriacError as error:
-        raise SystemExit(f"celery: {error}") from error
+        _start(app, instance, found)
+    except Exception as error:
+        # A signal's receiver may not raise: Celery would log it and start a worker that nobody knows of.
+        _end(os.getpid())
+        raise SystemExit(f"celery: {_explained(error)}") from error
+    # After a cold shutdown Celery sends no `worker_shutdown`.
+    atexit.register(partial(_end, os.getpid()))
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, CeleriacError):
+        return str(error)
+    if not isinstance(error, Error | BrokerConnectionLost | BrokerRefused):
+        logger.error("What the worker does at its start failed.", exc_info=error)
+        return f"The worker cannot start: {error!r}."
+    return f"The worker cannot start. {failures.first_line(error)}"
+
+
+def _start(app: Celery, instance: Any, found: preflight.Preflight) -> None:
     storing.this_is_a_worker()
     if found.results_alias is not None:
         writer.start()
@@ -58,8 +80,6 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
     if found.broker_alias is not None:
         given_up.connect(app, instance.hostname)
     housekeeping.start(app)
-    # After a cold shutdown Celery sends no `worker_shutdown`.
-    atexit.register(partial(_end, os.getpid()))
 
 
 def _begin_child(**_: Any) -> None:
