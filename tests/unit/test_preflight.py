@@ -1,5 +1,6 @@
 """What is looked at before a worker starts: each fault is one line that says what to do."""
 
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ from django.db import NotSupportedError, OperationalError, connections
 
 from celeriac.app import adopt
 from celeriac.broker.queries import mysql, postgresql, sqlite
+from celeriac.broker.session import BrokerSession
 from celeriac.errors import TablesMissing, UnknownDatabase, UnsupportedDatabase, WrongSetting
 from celeriac.worker import preflight
 
@@ -130,3 +132,25 @@ def test_a_database_of_another_kind_is_refused(default_alias, monkeypatch):
     monkeypatch.setattr(connections["default"], "vendor", "oracle")
 
     assert "not on oracle" in fault(UnsupportedDatabase)
+
+
+@pytest.fixture
+def switch(tmp_path, default_alias, monkeypatch):
+    """Switches a new SQLite file to WAL over the given file system of SQLite's; what it says."""
+
+    def switched(file_system):
+        name = f"file:{tmp_path / 'new.sqlite3'}?vfs={file_system}"
+        monkeypatch.setitem(connections.settings[default_alias], "NAME", name)
+        with closing(BrokerSession(default_alias)) as session:
+            return session.run(lambda made, queries: queries.use_wal(made), atomic=False)
+
+    return switched
+
+
+def test_a_file_that_was_switched_to_wal_is_called_so_once(switch):
+    assert [switch("unix"), switch("unix")] == [True, False]
+
+
+def test_a_file_whose_system_refuses_wal_is_not_called_switched(switch):
+    # It has no shared memory, like those of networks.
+    assert switch("unix-dotfile") is False

@@ -44,10 +44,11 @@ class SqliteQueries(base.Queries):
     def use_wal(self, connection: Connection) -> bool:
         """Switch the file to WAL, in which readers and the one writer do not wait for each other.
 
-        True when it was not in WAL before. The mode stays with the file.
+        True when it was not in WAL before and is now. The mode stays with the file.
         """
         before = base.fetch(connection, "PRAGMA journal_mode")[0][0]
         if before.lower() in {"wal", "memory"}:
             return False
-        base.fetch(connection, "PRAGMA journal_mode = WAL")
-        return True
+        # A file system without shared memory, as one of a network, refuses it by this answer and no error.
+        after = base.fetch(connection, "PRAGMA journal_mode = WAL")[0][0]
+        return bool(after.lower() == "wal")
