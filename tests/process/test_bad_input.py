@@ -115,7 +115,9 @@ def a_role_with_one_connection(alias: str) -> Iterator[str]:
     name = f"celeriac_{uuid.uuid4().hex[:12]}"
     with connections[alias].cursor() as cursor:
         cursor.execute(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 1")
-        cursor.execute(f"GRANT CURRENT_USER TO {name}")
+        cursor.execute("SELECT current_user")
+        [(owner,)] = cursor.fetchall()
+        cursor.execute(f"GRANT {owner} TO {name}")
         try:
             yield name
         finally:

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 #: How often the locks of the others are looked at.
 _LOOK_SECONDS = 1.0
 _SWEEP_SECONDS = 15.0
+#: How long a busy database may hold up the end of a worker.
+_FAREWELL_SECONDS = 2.0
 
 _presences: dict[str, "Presence"] = {}
 _starting = threading.Lock()
@@ -95,6 +97,8 @@ class Presence:
     def end(self) -> None:
         """Stop the heartbeat and delete the row; may be called twice."""
         self._ended.set()
+        # A farewell that fails costs the others a second.
+        self._session.hurry(_FAREWELL_SECONDS)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=5)
         try:

@@ -23,12 +23,12 @@ class BrokerSession:
         self._session = Session(alias)
         self._patience_seconds = PATIENCE_SECONDS
 
-    def hurry(self) -> None:
-        """From now on an event loop works with it: a busy database is an error at once."""
-        self._patience_seconds = 0.0
+    def hurry(self, patience_seconds: float = 0.0) -> None:
+        """From now on somebody waits who has no time, as an event loop: a busy database is an error soon."""
+        self._patience_seconds = patience_seconds
 
     def take_time(self) -> None:
-        """No event loop works with it any more."""
+        """Nobody like that waits any more."""
         self._patience_seconds = PATIENCE_SECONDS
 
     def run(self, work: Work[T], *, atomic: bool = True) -> T:

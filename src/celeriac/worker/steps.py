@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,9 @@ from celeriac.worker import given_up, housekeeping, preflight, spawning
 logger = logging.getLogger(__name__)
 
 _UID = "celeriac.worker"
+
+#: What ends this process's worker if nothing else does.
+_at_exit: Callable[[], object] = object
 
 
 def install(app: Celery) -> None:
@@ -45,6 +49,7 @@ def _discover(**_: Any) -> None:
 
 def _begin(app: Celery, instance: Any, **_: Any) -> None:
     """The worker knows its name and its pool, and has not forked yet."""
+    global _at_exit
     if instance.app is not app:
         return
     forks.close_django_connections(when=lambda: get_current_worker_task() is None)
@@ -60,7 +65,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         _end(os.getpid())
         raise SystemExit(f"celery: {_explained(error)}") from error
     # After a cold shutdown Celery sends no `worker_shutdown`.
-    atexit.register(partial(_end, os.getpid()))
+    _at_exit = atexit.register(partial(_end, os.getpid()))
 
 
 def _explained(error: Exception) -> str:
@@ -94,6 +99,8 @@ def _end(process: int) -> None:
     """Write what is finished, give back what is not, say farewell; may be called twice."""
     if process != os.getpid():
         return  # A child of the pool has inherited the callback, not the worker.
+    # Once is enough: where the database is locked, each step takes its time.
+    atexit.unregister(_at_exit)
     housekeeping.stop()
     received.disconnect()
     writer.stop()
