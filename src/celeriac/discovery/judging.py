@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from celeriac.discovery.naming import Namer
+from celeriac.discovery.naming import Named, Namer
 from celeriac.discovery.reading import read
 from celeriac.discovery.rules import Rules
 from celeriac.discovery.taskfile import TaskFile
@@ -21,7 +21,7 @@ class Judge:
         """An installed app's own file: imported as Celery would, unless strangers can write it."""
         module, reason = None, self.rules.unsafe(path) if self.rules else None
         if reason is None:
-            module, reason = self.namer.name(path, installed_as=name)
+            module, reason = self._named(path, installed_as=name)
         error = read(path, module).error if module else None
         return TaskFile(Path(path), self.root, module, reason, error, installed=True)
 
@@ -29,10 +29,17 @@ class Judge:
         """A file that no installed app accounts for: imported only when it registers a task."""
         module = None
         if reason is None:
-            module, reason = self.namer.name(path)
+            module, reason = self._named(path)
         if module is None:
             return TaskFile(Path(path), self.root, reason=reason)
         content = read(path, module)
         if content.error or content.registers:
             return TaskFile(Path(path), self.root, module, error=content.error)
         return TaskFile(Path(path), self.root, reason="defines no task")
+
+    def _named(self, path: str, *, installed_as: str | None = None) -> Named:
+        """The module's name, unless an import under that name would run a stranger's code as well."""
+        module, reason = self.namer.name(path, installed_as=installed_as)
+        if module and self.rules and (strange := self.rules.runs_too(path, module)):
+            return None, strange
+        return module, reason

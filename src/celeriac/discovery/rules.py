@@ -10,6 +10,7 @@ from pathlib import Path
 from django.conf import settings
 
 from celeriac.conf import options
+from celeriac.discovery.companions import companions
 from celeriac.discovery.ownership import Trust
 from celeriac.discovery.root import ENVIRONMENTS
 
@@ -75,7 +76,7 @@ class Rules:
     def unsafe(self, path: str) -> str | None:
         """Why even an installed app's file is not imported: strangers can write it, or the user said so."""
         file = Path(path)
-        if not file.is_relative_to(self.root) or ENVIRONMENTS & set(file.parts):
+        if not self._is_own(file):
             return None
         if reason := self.root_reason():
             return reason
@@ -83,6 +84,23 @@ class Rules:
             if reason := self._stored(str(directory)) or self._unsafe(str(directory), directory.stat()):
                 return reason
         return self.file_reason(path, file.stat())
+
+    def runs_too(self, path: str, module: str) -> str | None:
+        """Why importing this file would run what strangers can write, though the file itself is fit."""
+        if not self._is_own(Path(path)):
+            return None
+        found = (each for each in companions(path, module) if os.path.lexists(each))
+        return next((reason for each in found if (reason := self._companion_reason(each))), None)
+
+    def _is_own(self, file: Path) -> bool:
+        """Whether the file is the project's; an installed package's is the environment's affair."""
+        return file.is_relative_to(self.root) and not ENVIRONMENTS & set(file.parts)
+
+    def _companion_reason(self, path: Path) -> str | None:
+        shown = self._shown(str(path))
+        if path.is_symlink():
+            return f"{shown} is a link, to {os.path.realpath(path)}"
+        return self.trust.complaint(path.lstat(), shown)
 
     def _stored(self, path: str) -> str | None:
         store = self.stores.get(path)
