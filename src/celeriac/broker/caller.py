@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import DatabaseError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.broker.queries import queries_for
 from celeriac.broker.session import BrokerSession, Work
-from celeriac.database import failures
+from celeriac.database import failures, transactions
 from celeriac.errors import TablesMissing
 
 T = TypeVar("T")
@@ -56,7 +57,10 @@ def in_transaction(alias: str, work: Callable[[], T]) -> T:
         with transaction.atomic(using=alias):
             return work()
 
-    if connection.in_atomic_block or not connection.get_autocommit():
+    if connection.in_atomic_block:
+        return once()
+    if not connection.get_autocommit():
+        _begin_manual(connection)
         return once()
     try:
         return _patiently(once)
@@ -68,12 +72,23 @@ def in_transaction(alias: str, work: Callable[[], T]) -> T:
 
 
 def after_commit(alias: str, action: Callable[[], None]) -> None:
-    """Do `action` once what was written is visible to others; at most once per transaction."""
+    """Do `action` once what was written is visible to others, where Django tells; once per transaction."""
     connection = connections[alias]
+    if not connection.in_atomic_block and not connection.get_autocommit():
+        return  # Django does not tell of a manual commit; consumers look by themselves every second.
     pending = connection.run_on_commit
     if connection.in_atomic_block and pending and pending[-1][1] is action:
         return
     transaction.on_commit(action, using=alias, robust=True)
+
+
+def _begin_manual(connection: BaseDatabaseWrapper) -> None:
+    """Begin the caller's transaction, where the driver waits for its first change and a savepoint is none.
+
+    sqlite3 does so: the savepoint would be the transaction, and its release the commit.
+    """
+    if getattr(connection.connection, "in_transaction", True) is False:
+        _patiently(lambda: transactions.begin(connection))
 
 
 def _patiently(work: Callable[[], T]) -> T:
