@@ -9,7 +9,7 @@ from kombu.exceptions import ChannelError
 
 from celeriac.broker.queries.routing import Bound
 from celeriac.broker.store import Store
-from celeriac.models import Binding, MessageState
+from celeriac.models import Binding, Message, MessageState
 from celeriac.models import Queue as QueueRow
 from tests.broker import (
     DEADLINE_SECONDS,
@@ -66,8 +66,6 @@ def test_purging_leaves_what_is_claimed(broker, reader):
 def test_purging_takes_as_many_steps_as_it_needs(broker, monkeypatch):
     monkeypatch.setattr("celeriac.broker.store.STEP", 1000)
     one = {"queue": "mails", "available_at": 0, "published_at": 0, "payload": "{}"}
-    from celeriac.models import Message
-
     Message.objects.using(broker).bulk_create(Message(**one) for _ in range(2500))
 
     assert Store(broker).purge("mails") == 2500
@@ -121,6 +119,53 @@ def test_a_publisher_that_is_running_sees_that_a_queue_was_deleted_and_bound_aga
 
     assert rows(broker, queue="another") == 1
     assert rows(broker, queue="sport") == 0
+
+
+def test_a_publisher_does_not_bring_back_a_queue_that_another_process_deleted(connection, elsewhere, broker):
+    SPORT(connection.default_channel).declare()
+    elsewhere.default_channel.queue_delete("sport")
+
+    Producer(connection, exchange=TOPIC, auto_declare=False).publish("x", routing_key="sport.tennis")
+
+    assert not Binding.objects.using(broker).exists()
+    assert rows(broker) == 0
+
+
+def test_a_task_for_a_queue_that_another_process_deleted_is_an_error(connection, elsewhere, broker):
+    send_task(connection.default_channel, SPORT)
+    elsewhere.default_channel.queue_delete("sport")
+    connection.transport.store._routes.clear()  # They may be a second old.
+
+    with pytest.raises(connection.channel_errors, match="would be lost"):
+        send_task(connection.default_channel, SPORT)
+
+    assert rows(broker) == 0
+
+
+def test_what_a_dead_worker_held_of_a_deleted_queue_does_not_come_back(broker, stranger):
+    publish(broker, "mails", "one", "two")
+    publish(broker, "others", "three")
+    holder = stranger()
+    holder.claim("mails", limit=1)
+    holder.claim("others")
+
+    Store(broker).delete_queue("mails")
+    holder.session.run(lambda connection, queries: queries.restore(connection, holder.worker))
+
+    assert list(Message.objects.using(broker).values_list("queue", "state")) == [
+        ("others", MessageState.READY)
+    ]
+
+
+def test_the_ack_of_a_task_whose_queue_was_deleted_is_nothing(broker, reader):
+    publish(broker, "mails", "one")
+    running = reader()
+    [one] = running.claim("mails")
+
+    Store(broker).delete_queue("mails")
+    running.ack(one)
+
+    assert rows(broker) == 0
 
 
 def test_a_queue_may_be_declared_again_after_another_process_deleted_it(connection, elsewhere):
@@ -250,8 +295,6 @@ def test_the_life_of_a_queues_messages_is_that_of_its_last_declaration(connectio
         queue = Queue("mails", message_ttl=seconds)
         queue(channel).declare()
         Producer(channel).publish("x", routing_key="mails", expiration=3)
-
-    from celeriac.models import Message
 
     lives = [
         round((each.expires_at - each.published_at) / 1_000_000)

@@ -45,6 +45,14 @@ def run(alias: str, work: Work[T]) -> T:
     return _patiently(lambda: _explained(alias, lambda: work(connection, queries_for(connection))))
 
 
+def is_in_transaction(alias: str) -> bool:
+    """Whether what the caller writes now waits for its commit."""
+    connection = connections[alias]
+    if connection.connection is None:
+        return not connection.settings_dict["AUTOCOMMIT"]
+    return connection.in_atomic_block or not connection.autocommit
+
+
 def in_transaction(alias: str, work: Callable[[], T]) -> T:
     """Do `work` in one transaction: a part of the caller's, or a new one.
 

@@ -47,9 +47,10 @@ class Publishing(Declaring):
     def _bound_again(self, exchange: str) -> list[Bound]:
         """What this connection bound in a transaction that is still open, or was rolled back.
 
-        kombu declares once per connection and would not do it again.
+        kombu declares once per connection and would not do it again. What was committed and is there no more,
+        somebody has deleted.
         """
-        own = self._bound_here(exchange)
+        own = [bound for bound in self._bound_here(exchange) if self.store.is_unsure(bound)]
         for bound in own:
             self.store.bind(bound)
         return own

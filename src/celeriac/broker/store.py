@@ -38,6 +38,8 @@ class Store:
         self.alias = alias
         self._declared: dict[str, int | None] = {}
         self._routes: dict[str, tuple[int, list[Bound]]] = {}
+        #: Bindings made here that are not known to be committed: (exchange, routing key, queue).
+        self._unsure: set[tuple[str, str, str]] = set()
         self._wake = partial(bells.ring, alias)
 
     def publish(self, queue: str, message: Mapping[str, Any]) -> None:
@@ -69,11 +71,17 @@ class Store:
         return caller.run(self.alias, lambda connection, _: routing.is_bound(connection, queue))
 
     def delete_queue(self, queue: str) -> None:
-        """Delete the queue with its bindings and waiting messages, for every process."""
+        """Delete the queue with its bindings and messages, for every process.
+
+        As in AMQP what is claimed goes too: its task runs to its end, and the ack finds nothing.
+        """
         self._declared.pop(queue, None)
         self._routes.clear()
+        self._unsure.difference_update([key for key in list(self._unsure) if key[2] == queue])
         self.purge(queue)
         caller.run(self.alias, lambda connection, _: routing.forget_queue(connection, queue))
+        while caller.run(self.alias, lambda connection, _: routing.drop_claimed(connection, queue)) == STEP:
+            pass
 
     def purge(self, queue: str) -> int:
         """Delete the waiting messages, in bounded steps; how many there were."""
@@ -99,11 +107,25 @@ class Store:
 
     def bind(self, bound: Bound) -> None:
         """Bind a queue to an exchange; a transient binding ends unless it is bound again in time."""
+        key = (bound.exchange, bound.routing_key, bound.queue)
         self._routes.pop(bound.exchange, None)
-        self._when_committed(lambda connection, _: routing.bind(connection, bound))
+        self._unsure.add(key)
+
+        def work(connection: Any, _: Queries) -> None:
+            # In the caller's transaction it may still be rolled back.
+            routing.bind(connection, bound)
+            if not caller.is_in_transaction(self.alias):
+                self._unsure.discard(key)
+
+        self._when_committed(work)
+
+    def is_unsure(self, bound: Bound) -> bool:
+        """Whether the binding was made here in a transaction that is still open, or was rolled back."""
+        return (bound.exchange, bound.routing_key, bound.queue) in self._unsure
 
     def unbind(self, exchange: str, routing_key: str, queue: str) -> None:
         self._routes.pop(exchange, None)
+        self._unsure.discard((exchange, routing_key, queue))
         caller.run(self.alias, lambda connection, _: routing.unbind(connection, exchange, routing_key, queue))
 
     def bindings(self, exchange: str, *, fresh: bool = False) -> list[Bound]:
