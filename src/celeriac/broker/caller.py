@@ -12,7 +12,7 @@ from typing import TypeVar
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celeriac.broker.queries import queries_for
+from celeriac.broker.queries import patience, queries_for
 from celeriac.broker.session import BrokerSession, Work
 from celeriac.database import failures, transactions
 from celeriac.errors import TablesMissing
@@ -43,6 +43,13 @@ def run(alias: str, work: Work[T]) -> T:
     if _loop is not None and _loop[0] == threading.get_ident() and _loop[1].alias == alias:
         return _loop[1].run(work)
     return _patiently(lambda: _explained(alias, lambda: work(connection, queries_for(connection))))
+
+
+def run_briefly(alias: str, work: Work[T]) -> T:
+    """Do `work` on the caller's connection, once, and without the caller's patience with a busy database."""
+    connection = connections[alias]
+    with patience.little(connection):
+        return work(connection, queries_for(connection))
 
 
 def is_in_transaction(alias: str) -> bool:

@@ -3,18 +3,22 @@
 The verbs of the consuming side are in `deliveries`; both speak the same tables through `queries`.
 """
 
+import logging
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 
 from celeriac.broker import caller, clock, payload
 from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import STEP, Queries
 from celeriac.broker.queries.routing import Bound
 from celeriac.broker.wakeup import bells
+from celeriac.database import failures
 from celeriac.errors import UnknownDatabase
+
+logger = logging.getLogger(__name__)
 
 #: How long a routing table may be out of date, except for remote control, which asks every time.
 _ROUTES_LAST_SECONDS = 1.0
@@ -40,7 +44,8 @@ class Store:
         self._routes: dict[str, tuple[int, list[Bound]]] = {}
         #: Bindings made here that are not known to be committed: (exchange, routing key, queue).
         self._unsure: set[tuple[str, str, str]] = set()
-        self._wake = partial(bells.ring, alias)
+        # No partial: Django asks a robust hook that fails for its __qualname__.
+        self._wake = lambda: bells.ring(alias)
 
     def publish(self, queue: str, message: Mapping[str, Any]) -> None:
         """Add a message; it exists if and only if the caller's transaction commits."""
@@ -148,8 +153,16 @@ class Store:
         A row inserted by a transaction that stays open would make every other process that declares
         the same queue wait for it.
         """
-        if connections[self.alias].in_atomic_block:
-            action = partial(caller.run, self.alias, work)
-            transaction.on_commit(action, using=self.alias)
-        else:
+        if not connections[self.alias].in_atomic_block:
             caller.run(self.alias, work)
+            return
+
+        def declare() -> None:
+            # The caller's transaction is committed: nothing here may look as if it had failed.
+            try:
+                caller.run_briefly(self.alias, work)
+            except DatabaseError as error:
+                reason = failures.first_line(error)
+                logger.warning("A declaration failed; the next message or connection repeats it: %s", reason)
+
+        transaction.on_commit(declare, using=self.alias, robust=True)

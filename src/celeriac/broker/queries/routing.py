@@ -70,7 +70,9 @@ def forget_queue(connection: Connection, name: str) -> None:
 
 
 def bind(connection: Connection, bound: Bound) -> None:
-    """Store the binding, or move its expiry on."""
+    """Store the binding, or move its expiry on; a lasting one that is there is not written again."""
+    if bound.expires_at is None and _is_lasting(connection, bound):
+        return
     execute(
         connection,
         "INSERT INTO celeriac_binding (exchange, exchange_type, routing_key, queue, is_transient, expires_at)"
@@ -179,6 +181,18 @@ def sweep(connection: Connection, now: int) -> None:
     if rows:
         ids = [row[0] for row in rows]
         execute(connection, f"DELETE FROM celeriac_broadcast WHERE id IN ({marks(ids)})", ids)
+
+
+def _is_lasting(connection: Connection, bound: Bound) -> bool:
+    """Whether the binding is there and does not expire. Index: celeriac_binding_unique."""
+    return bool(
+        fetch(
+            connection,
+            "SELECT 1 FROM celeriac_binding WHERE exchange = %s AND routing_key = %s AND queue = %s"
+            " AND expires_at IS NULL",
+            (bound.exchange, bound.routing_key, bound.queue),
+        )
+    )
 
 
 def _or_keep(connection: Connection, column: str) -> str:
