@@ -18,6 +18,7 @@ from tests.broker import (
     in_thread,
     in_threads,
     message,
+    noted,
     process,
     publish,
     rows,
@@ -302,6 +303,29 @@ def test_the_life_of_a_queues_messages_is_that_of_its_last_declaration(connectio
     ]
     assert lives == [3, 1]
     assert QueueRow.objects.using(broker).get().message_ttl == 1000
+
+
+def test_the_life_of_a_queues_messages_holds_for_who_did_not_declare_it(connection, elsewhere, broker):
+    Queue("mails", message_ttl=5)(connection.default_channel).declare()
+
+    with noted(connections[broker]) as statements:
+        for _ in range(2):
+            Producer(elsewhere.default_channel).publish(
+                "x", routing_key="mails", headers={"task": "shop.pay"}
+            )
+
+    lives = [each.expires_at - each.published_at for each in Message.objects.using(broker).all()]
+    assert [round(life / 1_000_000) for life in lives] == [5, 5]
+    assert sum("FROM celeriac_queue" in sql for sql, _ in statements) == 1
+
+
+def test_who_declared_a_queue_is_not_asked_for_it(connection, broker):
+    connection.default_channel.queue_declare("mails")
+
+    with noted(connections[broker]) as statements:
+        Producer(connection.default_channel).publish("x", routing_key="mails", headers={"task": "shop.pay"})
+
+    assert not [sql for sql, _ in statements if "celeriac_queue" in sql]
 
 
 def test_a_queue_of_another_thread_is_the_same_queue(broker, reader):

@@ -41,6 +41,8 @@ class Store:
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self._declared: dict[str, int | None] = {}
+        #: Queues that others declared: when that was read, and (message_ttl,) of a known one.
+        self._lives: dict[str, tuple[int, tuple[int | None] | None]] = {}
         self._routes: dict[str, tuple[int, list[Bound]]] = {}
         #: Bindings made here that are not known to be committed: (exchange, routing key, queue).
         self._unsure: set[tuple[str, str, str]] = set()
@@ -49,7 +51,7 @@ class Store:
 
     def publish(self, queue: str, message: Mapping[str, Any]) -> None:
         """Add a message; it exists if and only if the caller's transaction commits."""
-        new = payload.new_message(queue, message, self._declared.get(queue))
+        new = payload.new_message(queue, message, self._message_ttl(queue))
         caller.run(self.alias, lambda connection, queries: queries.publish(connection, new))
         self.wake_consumers()
 
@@ -146,6 +148,17 @@ class Store:
         """The binding of a transient queue to the default exchange, if that queue is one."""
         now = clock.now()
         return caller.run(self.alias, lambda connection, _: routing.default_bindings(connection, queue, now))
+
+    def _message_ttl(self, queue: str) -> int | None:
+        """How long a message may wait in the queue, whoever declared it; at most a second old."""
+        if queue in self._declared:
+            return self._declared[queue]
+        now = clock.now()
+        read_at, found = self._lives.get(queue, (0, None))
+        if now - read_at > clock.seconds(_ROUTES_LAST_SECONDS):
+            found = caller.run(self.alias, lambda connection, _: routing.queue(connection, queue))
+            self._lives[queue] = (now, found)
+        return found[0] if found else None
 
     def _when_committed(self, work: Any) -> None:
         """Declare outside of the caller's transaction.
