@@ -27,6 +27,10 @@ class Unreachable(CeleriacError):
     """The broker or a database does not answer a command."""
 
 
+class HeldByTransaction(CeleriacError):
+    """The caller's own open transaction keeps the workers from answering."""
+
+
 class NodeNameTaken(CeleriacError):
     """Another live worker already has this node name."""
 

@@ -25,6 +25,32 @@ def test_inspect_answers(database_project: Project, tmp_path: Path) -> None:
     assert "1 node online" in status.stdout
 
 
+def test_inspect_inside_of_a_transaction_is_answered_or_says_why_not(database_project: Project) -> None:
+    asking = """
+        from django.db import connection, transaction
+        from celeriac.app import get_app
+        from celeriac.errors import HeldByTransaction
+        from celeriac.models import Message
+        connection.ensure_connection()
+        connection.transaction_mode = {mode!r}
+        with transaction.atomic():
+            Message.objects.count()
+            try:
+                result = list(get_app().control.inspect(timeout=30, limit=1).ping().values())
+            except HeldByTransaction as error:
+                result = str(error)
+    """
+    with database_project.worker("-c", "1") as worker:
+        first = database_project.python(asking.format(mode=None))
+        second = database_project.python(asking.format(mode="IMMEDIATE"))
+
+    assert first == [{"ok": "pong"}], worker.output
+    if "sqlite" in database_project.python("from django.db import connection; result = connection.vendor"):
+        assert second.startswith("Remote control cannot be asked inside of this transaction")
+    else:
+        assert second == [{"ok": "pong"}], worker.output
+
+
 def test_two_workers_both_answer(database_project: Project) -> None:
     with (
         database_project.worker("-c", "1", "-n", "one@%h"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from celeriac.broker import apart
 from celeriac.broker.declaring import (
     BROADCAST_SECONDS,
     BROADCAST_TASK_SECONDS,
@@ -63,6 +64,9 @@ class Publishing(Declaring):
         """Publish in the caller's transaction; a task that no queue would get is an error."""
         self._inplace_augment_message(message, exchange, routing_key)
         if exchange and self.typeof(exchange).type == "fanout":
+            if apart.is_waited_for(exchange, message):
+                self.store.ask(exchange, message, _lifetime(message))
+                return
             self._put_fanout(exchange, message, routing_key)
             return
         queues = self._lookup(exchange, routing_key)

@@ -10,11 +10,11 @@ from typing import Any
 
 from django.db import DatabaseError, connections, transaction
 
-from celeriac.broker import caller, clock, payload
+from celeriac.broker import apart, caller, clock, payload
 from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import STEP, Queries
 from celeriac.broker.queries.routing import Bound
-from celeriac.broker.wakeup import bells
+from celeriac.broker.wakeup import bells, doorbell
 from celeriac.database import failures
 from celeriac.errors import UnknownDatabase
 
@@ -61,6 +61,18 @@ class Store:
         caller.run(self.alias, lambda connection, _: routing.broadcast(connection, queues, copy))
         self.wake_consumers()
 
+    def ask(self, exchange: str, message: Mapping[str, Any], lifetime: float) -> None:
+        """Add a request of remote control at once, which no commit of the caller's may hold up."""
+        copy, now = payload.new_copy(message, lifetime), clock.now()
+
+        def work(connection: Any, queries: Queries) -> None:
+            if queues := [each.queue for each in routing.bindings(connection, exchange, now)]:
+                routing.broadcast(connection, queues, copy)
+                queries.notify(connection)
+
+        apart.run(self.alias, work)
+        doorbell.ring(self.alias)
+
     def wake_consumers(self) -> None:
         """Ring once the caller's transaction has committed."""
         caller.after_commit(self.alias, self._wake)
@@ -82,8 +94,12 @@ class Store:
 
         As in AMQP what is claimed goes too: its task runs to its end, and the ack finds nothing.
         """
-        self._declared.pop(queue, None)
         self._routes.clear()
+        if apart.is_mailbox(queue):
+            # kombu deletes its reply queue where it has asked, and no message of the other table is in it.
+            apart.run(self.alias, lambda connection, _: routing.forget_queue(connection, queue))
+            return
+        self._declared.pop(queue, None)
         self._unsure.difference_update([key for key in list(self._unsure) if key[2] == queue])
         self.purge(queue)
         caller.run(self.alias, lambda connection, _: routing.forget_queue(connection, queue))
@@ -114,8 +130,12 @@ class Store:
 
     def bind(self, bound: Bound) -> None:
         """Bind a queue to an exchange; a transient binding ends unless it is bound again in time."""
-        key = (bound.exchange, bound.routing_key, bound.queue)
         self._routes.pop(bound.exchange, None)
+        if apart.is_mailbox(bound.queue):
+            # Who asks inside of a transaction waits for the answer there.
+            apart.run(self.alias, lambda connection, _: routing.bind(connection, bound))
+            return
+        key = (bound.exchange, bound.routing_key, bound.queue)
         self._unsure.add(key)
 
         def work(connection: Any, _: Queries) -> None:
