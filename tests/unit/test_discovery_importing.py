@@ -68,7 +68,9 @@ def test_scan_imports_nothing(project: Project) -> None:
 def test_file_outside_apps_without_a_task_is_left_out(project: Project) -> None:
     project.write("scripts/tasks.py", "from invoke import task\n@task\ndef build(c): pass\n")
 
-    assert project.scan() == {"scripts/tasks.py": [None, "defines no task", None]}
+    assert project.scan() == {
+        "scripts/tasks.py": [None, "defines no task; if it does, add 'scripts.tasks' to CELERY_IMPORTS", None]
+    }
 
 
 def test_import_that_loads_another_file_is_an_error(project: Project) -> None:

@@ -26,6 +26,8 @@ DEF = "\ndef work(): pass\n"
         "from celery import Task\nclass Work(Task): pass",
         "import celery\nclass Work(celery.Task): pass",
         "class Work(BaseTask): pass",
+        "from celery import current_app\n@current_app.on_after_finalize.connect" + DEF,
+        "from proj.celery import app\n@app.on_after_configure.connect" + DEF,
         "if True:\n    from celery import shared_task\n    @shared_task\n    async def work(): pass",
     ],
 )

@@ -29,6 +29,7 @@ TRAPS = {
     "incoming/tasks.py": "in FILE_UPLOAD_TEMP_DIR",
     "billing/tests/tasks.py": "tests",
     "billing/test/deep/tasks.py": "tests",
+    "integration_tests/tasks.py": "tests",
     "billing/templates/tasks.py": "templates",
     "{{ cookiecutter.name }}/tasks.py": "templates",
     "billing/migrations/tasks.py": "migrations",
@@ -60,6 +61,7 @@ FOREIGN = {
 GOOD = {
     "tasks.py": "tasks",
     "good/tasks.py": "good.tasks",
+    "blood_tests/tasks.py": "blood_tests.tasks",
     "good/plain/deep/tasks.py": "good.plain.deep.tasks",
 }
 MORE = """

@@ -9,9 +9,11 @@ import django
 from celery import Celery
 from django.db import connections
 
-from celeriac import __version__
+from celeriac import __version__, discovery
 from celeriac.worker.platform import Decision
 from celeriac.worker.preflight import Preflight
+
+_MOST_FILES = 3
 
 
 def lines(app: Celery, worker: Any, found: Preflight, decision: Decision, *, has_beat: bool) -> Iterator[str]:
@@ -30,6 +32,7 @@ def lines(app: Celery, worker: Any, found: Preflight, decision: Decision, *, has
     yield f"beat     {'in this worker' if has_beat else 'not in this worker (--beat starts it)'}"
     names = sorted(name for name in app.tasks if not name.startswith("celery."))
     yield f"tasks    {len(names)}{': ' + _short(names) if names else _no_tasks()}"
+    yield from _doubtful()
     yield "Ctrl-C: finish the running tasks; again: stop now"
 
 
@@ -60,6 +63,15 @@ def _server(alias: str) -> str:
 def _short(names: list[str]) -> str:
     shown = ", ".join(names[:8])
     return shown if len(names) <= 8 else f"{shown}, … (all: manage.py celery discovered)"
+
+
+def _doubtful() -> Iterator[str]:
+    """A line for each file in which no task was seen: this worker would not know its messages."""
+    files = [file for file in discovery.scan() if file.is_doubtful]
+    for file in files[:_MOST_FILES]:
+        yield f"         left out {file.shown}: {file.reason}"
+    if len(files) > _MOST_FILES:
+        yield f"         left out {len(files) - _MOST_FILES} more: manage.py celery discovered"
 
 
 def _no_tasks() -> str:

@@ -1,5 +1,6 @@
 """Decide about each file that was found: its name, or the reason it is left out."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +34,11 @@ class Judge:
         if module is None:
             return TaskFile(Path(path), self.root, reason=reason)
         content = read(path, module)
-        if content.error or content.registers:
+        # One that is imported already defines whatever it defines, by whatever decorator.
+        if content.error or content.registers or module in sys.modules:
             return TaskFile(Path(path), self.root, module, error=content.error)
-        return TaskFile(Path(path), self.root, reason="defines no task")
+        reason = f"defines no task; if it does, add {module!r} to CELERY_IMPORTS"
+        return TaskFile(Path(path), self.root, reason=reason, is_doubtful=True)
 
     def _named(self, path: str, *, installed_as: str | None = None) -> Named:
         """The module's name, unless an import under that name would run a stranger's code as well."""

@@ -11,6 +11,8 @@ _OTHER_TOOLS = frozenset(
     {"airflow", "asyncio", "doit", "fabric", "huey", "invoke", "locust", "luigi", "prefect", "robocorp"}
 )
 _REGISTERING_CALLS = frozenset({"task", "shared_task", "register_task"})
+#: Where Celery's documentation adds periodic tasks; a file may hold nothing else.
+_SCHEDULE_SIGNALS = (".on_after_configure.connect", ".on_after_finalize.connect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,10 @@ def _name(node: ast.expr, imported: dict[str, str]) -> str:
 
 
 def _is_task_decorator(name: str) -> bool:
-    """`@shared_task`, `@app.task(…)`, and a project's own such as `@tenant_task`."""
+    """`@shared_task`, `@app.task(…)`, a project's own such as `@tenant_task`, and hooks for a schedule."""
     last = name.rpartition(".")[2]
-    return (last == "task" or last.endswith("_task")) and not _is_of_other_tool(name)
+    is_decorator = last == "task" or last.endswith("_task") or name.endswith(_SCHEDULE_SIGNALS)
+    return is_decorator and not _is_of_other_tool(name)
 
 
 def _is_task_class(name: str) -> bool:

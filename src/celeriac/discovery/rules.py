@@ -23,6 +23,12 @@ _CLOSED = {name: f"in {name}/" for name in ("node_modules", "bower_components", 
 _NOT_CODE = {
     "tests": "in a directory of tests",
     "test": "in a directory of tests",
+    # Not everything that ends so: an app may be about blood_tests.
+    **{
+        f"{kind}_{word}": "in a directory of tests"
+        for kind in ("unit", "integration", "functional", "acceptance", "system", "e2e")
+        for word in ("test", "tests")
+    },
     "templates": "in a directory of templates",
     "migrations": "in a directory of migrations",
     "build": "in a directory of build results",

@@ -19,6 +19,8 @@ class TaskFile:
     error: str | None = None
     #: Whether it is `<app>.tasks` of an installed app.
     installed: bool = False
+    #: Left out only because no task was seen in it, which its author may know better.
+    is_doubtful: bool = False
 
     @property
     def is_accepted(self) -> bool:
