@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 #: kombu's names of the exchanges and queues of remote control end so.
 _MAILBOX = ".pidbox"
-#: Of a statement, each with little patience: who waits inside of a transaction holds up others.
-_TRIES = 3
+#: Who waits inside of a transaction holds up others.
+_PATIENCE_SECONDS = 0.6
 
 
 def is_mailbox(name: str) -> bool:
@@ -47,7 +47,9 @@ def run(alias: str, work: Work[T]) -> T:
         raise HeldByTransaction(_held(alias))
     session = Session(alias)
     try:
-        return session.run(lambda connection: _work(connection, work), atomic=False, tries=_TRIES)
+        return session.run(
+            lambda connection: _work(connection, work), atomic=False, patience_seconds=_PATIENCE_SECONDS
+        )
     except DatabaseError as error:
         if connections[alias].vendor == "sqlite" and failures.is_busy(error):
             raise HeldByTransaction(_held(alias)) from error
