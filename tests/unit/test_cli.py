@@ -1,13 +1,14 @@
 """Words and options of `manage.py celery`, and what is printed for people and for pipes."""
 
 import io
+import os
 
 import pytest
 from celery import Celery
 from django.core.management import CommandError, call_command
 
-from celeriac.cli import engine, main, output, start
-from celeriac.cli.start import value_of
+from celeriac.cli import detaching, engine, global_options, main, output, start
+from celeriac.cli.words import value_of
 from celeriac.errors import CeleriacError, WrongSetting
 from celeriac.management.commands.celery import Command
 from celeriac.worker.platform import Decision
@@ -212,3 +213,96 @@ def settings_with_unknown_key():
 
     with override_settings(CELERIAC={"POL_SECONDS": 1}):
         yield
+
+
+@pytest.fixture
+def given_words(monkeypatch):
+    """What `start` is given; nothing is started."""
+    given = []
+    monkeypatch.setitem(main.OURS, "start", (lambda _, words: given.append(list(words)) or 0, ""))
+    for name in ("NO_COLOR", "FORCE_COLOR", "CELERY_SKIP_CHECKS"):
+        monkeypatch.delenv(name, raising=False)
+        # What the command sets goes away with the test.
+        monkeypatch.setenv(name, "")
+    return given
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["start", "--traceback", "-c", "2"],
+        ["start", "-v", "2", "-c", "2"],
+        ["start", "-v2", "-c", "2"],
+        ["start", "--verbosity=2", "-c", "2"],
+        ["start", "--no-color", "--skip-checks", "-c", "2"],
+        ["-A", "celeriac.app:get_app()", "start", "-c", "2"],
+        ["-C", "-q", "--skip-checks", "start", "-c", "2"],
+    ],
+)
+def test_what_every_command_takes_is_no_fault_of_start(given_words, monkeypatch, words):
+    monkeypatch.setattr(global_options, "find_app", lambda _: main.get_app())
+
+    assert main.main(words) == 0
+    assert given_words == [["-c", "2"]]
+
+
+def test_djangos_options_do_what_they_say(given_words):
+    main.main(["start", "--no-color", "--skip-checks"])
+
+    assert (os.environ["NO_COLOR"], os.environ["CELERY_SKIP_CHECKS"]) == ("1", "true")
+
+
+def test_traceback_shows_where_an_error_of_ours_came_from(monkeypatch):
+    def fail(words):
+        raise WrongSetting("CELERIAC has no key 'X'.")
+
+    monkeypatch.setattr("celeriac.management.commands.celery.main", fail)
+
+    with pytest.raises(WrongSetting):
+        Command().run_from_argv(["manage.py", "celery", "start", "--traceback"])
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["-A", "tests.process.own_app"], "start is for the project's app"),
+        (["-Anowhere"], "-A nowhere: no Celery app can be imported from there"),
+        (["-b", "redis://"], "start does not take Celery's option -b. Set CELERY_BROKER_URL."),
+        (["--config=x"], "start does not take Celery's option --config. Leave it out."),
+    ],
+)
+def test_what_start_cannot_take_before_it_is_one_line(given_words, monkeypatch, words, text):
+    other = Celery("other", set_as_current=False)
+    if "tests.process.own_app" in words:
+        monkeypatch.setattr(global_options, "find_app", lambda _: other)
+
+    with pytest.raises(CeleriacError) as raised:
+        main.main([*words, "start"])
+
+    assert str(raised.value).startswith(text)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_worker_with_an_app_before_it_is_prepared_too(monkeypatch, app):
+    prepared = []
+    monkeypatch.setattr(global_options, "find_app", lambda _: app)
+    monkeypatch.setattr(start, "prepare", lambda of, options: prepared.append((of, options)))
+    monkeypatch.setattr(engine, "run", lambda *_: 0)
+
+    main.main(["-A", "proj", "worker", "-c", "2"])
+
+    assert prepared == [(app, ["worker", "-c", "2"])]
+
+
+@pytest.mark.parametrize(
+    ("words", "attached"),
+    [
+        (["celery", "start", "-D", "-c", "2"], ["celery", "start", "-c", "2"]),
+        (["celery", "start", "--detach"], ["celery", "start"]),
+        (["celery", "start", "-BD"], ["celery", "start", "-B"]),
+        (["celery", "start", "-D", "--uid", "5", "--gid=6"], ["celery", "start"]),
+        (["celery", "start", "-Q", "D"], ["celery", "start", "-Q", "D"]),
+    ],
+)
+def test_what_runs_in_the_background_stays_there(words, attached):
+    assert detaching.attached(words) == attached

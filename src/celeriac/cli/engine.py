@@ -8,7 +8,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
 from celeriac.broker import caller
 from celeriac.broker.explaining import in_one_line
-from celeriac.cli import output
+from celeriac.cli import detaching, output
 from celeriac.database import failures
 from celeriac.errors import TablesMissing, Unreachable
 
@@ -22,7 +22,7 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
     """
     celery_command.params[0].default = app
     try:
-        with in_one_line(app):
+        with in_one_line(app), detaching.as_this_command():
             celery_command.main(args=list(arguments), prog_name=PROGRAM, auto_envvar_prefix="CELERY")
     except SystemExit as ended:
         return _code(ended)

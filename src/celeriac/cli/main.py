@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from celery import Celery
 
 from celeriac.app import get_app
-from celeriac.cli import discovered, engine, output, start
+from celeriac.cli import discovered, django_options, engine, global_options, output, start
 from celeriac.worker import preflight
 
 Command = Callable[[Celery, Sequence[str]], int]
@@ -18,20 +18,20 @@ OURS: dict[str, tuple[Command, str]] = {
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command; its exit code. Raises CeleriacError with one line that says what to do."""
-    words = [word for word in arguments if not word.startswith("-")]
-    if not words:
-        if arguments and not {"-h", "--help"} & set(arguments):
-            return engine.run(get_app(), arguments)
-        words = ["help"]
-    if words[0] == "help":
+    leading, rest = global_options.split(arguments)
+    if not rest and arguments and not {"-h", "--help"} & set(arguments):
+        return engine.run(get_app(), arguments)
+    word = rest[0] if rest else "help"
+    if word == "help":
         _help()
         return 0
     app = get_app()
-    if arguments[0] in OURS:
-        return OURS[arguments[0]][0](app, arguments[1:])
+    if word in OURS:
+        global_options.use(leading, app, word=word)
+        return OURS[word][0](app, django_options.taken(rest[1:]))
     preflight.broker_alias(app)
-    if arguments[0] == "worker":
-        start.prepare(app, arguments)
+    if word == "worker":
+        start.prepare(global_options.named_app(leading) or app, rest)
     return engine.run(app, arguments)
 
 

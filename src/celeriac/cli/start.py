@@ -7,6 +7,7 @@ from typing import Any
 from celery import Celery, signals
 
 from celeriac.cli import banner, engine, output
+from celeriac.cli.words import value_of, without
 from celeriac.errors import CeleriacError
 from celeriac.worker import platform, preflight
 
@@ -29,6 +30,7 @@ one stops at once.
   -Q, --queues a,b         only these queues
   -n, --hostname NAME      node name, for several workers on one host: -n two@%h
   -l, --loglevel LEVEL     debug, info (default), warning, error
+  -D, --detach             in the background, with --pidfile FILE and --logfile FILE
 
 and every other option of Celery's worker: manage.py celery worker --help
 
@@ -45,7 +47,7 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
     options = ["-B" if argument in {"-b", "--beat"} else argument for argument in arguments]
     decision = prepare(app, options)
     # It is in force by now, and Celery before 5.7 has no such option.
-    options = _without(options, _START_METHOD)
+    options = without(options, _START_METHOD)
     if decision.pool != (_chosen_pool(app, options) or "prefork"):
         options += ["--pool", decision.pool]
     if value_of(options, _LEVEL) is None:
@@ -67,23 +69,6 @@ def prepare(app: Celery, options: Sequence[str]) -> platform.Decision:
     return decision
 
 
-def value_of(options: Sequence[str], names: Sequence[str]) -> str | None:
-    """The value of an option in any of the ways that Celery reads it: -P x, -Px, --pool x, --pool=x.
-
-    The last one counts, as it does for Celery.
-    """
-    found = None
-    for position, option in enumerate(options):
-        for name in names:
-            if option == name:
-                found = options[position + 1] if position + 1 < len(options) else None
-            elif option.startswith(f"{name}=") and name.startswith("--"):
-                found = option.partition("=")[2]
-            elif option.startswith(name) and not name.startswith("--"):
-                found = option.removeprefix(name)
-    return found
-
-
 def _chosen_pool(app: Celery, options: Sequence[str]) -> str | None:
     return value_of(options, _POOL) or platform.chosen_in_settings(app, "worker_pool")
 
@@ -95,20 +80,6 @@ def _chosen_start_method(app: Celery, options: Sequence[str]) -> str | None:
     if chosen not in _START_METHODS:
         raise CeleriacError(f"--pool-start-method {chosen!r} is unknown. Use {' or '.join(_START_METHODS)}.")
     return chosen
-
-
-def _without(options: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The options but for one that has a value, and that value."""
-    kept: list[str] = []
-    skip = False
-    for option in options:
-        if skip:
-            skip = False
-        elif option in names:
-            skip = True
-        elif not option.startswith(tuple(f"{name}=" for name in names)):
-            kept.append(option)
-    return kept
 
 
 def _show_banner(

@@ -7,12 +7,9 @@ from typing import Any
 from celery import maybe_patch_concurrency
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from celeriac.cli import output
+from celeriac.cli import detaching, django_options, output
 from celeriac.cli.main import main
 from celeriac.errors import CeleriacError
-
-#: Django's own options, which it has acted upon before it calls us.
-_DJANGO = ("--settings", "--pythonpath")
 
 
 class Command(BaseCommand):
@@ -27,8 +24,10 @@ class Command(BaseCommand):
         # gevent and eventlet must patch before anything of the worker is imported.
         maybe_patch_concurrency(argv[1:])
         try:
-            code = main(_without_django_options(argv[2:]))
+            code = main(django_options.without_settled(argv[2:]))
         except (CeleriacError, CommandError) as error:
+            if django_options.TRACEBACK in argv:
+                raise
             output.error(f"celery: {error}")
             code = 2
         sys.exit(code)
@@ -38,22 +37,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run from `call_command("celery", "start", …)`. Raises CommandError."""
+        words = [str(word) for word in [*args, *options.get("words", ())]]
+        if detaching.is_asked_for(words):
+            # What would begin again in the background is the caller's own program.
+            raise CommandError("--detach is for the command line: manage.py celery start --detach")
         try:
-            code = main([str(word) for word in [*args, *options.get("words", ())]])
+            code = main(words)
         except CeleriacError as error:
             raise CommandError(str(error)) from error
         if code:
             raise CommandError(f"celery ended with code {code}", returncode=code)
-
-
-def _without_django_options(arguments: list[str]) -> list[str]:
-    kept: list[str] = []
-    skip = False
-    for argument in arguments:
-        if skip:
-            skip = False
-        elif argument in _DJANGO:
-            skip = True
-        elif not argument.startswith(tuple(f"{name}=" for name in _DJANGO)):
-            kept.append(argument)
-    return kept
