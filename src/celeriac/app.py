@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from kombu.transport import TRANSPORT_ALIASES  # the one line of kombu outside of `broker`
 
-from celeriac.conf import options
+from celeriac.conf import options, urls_in
 from celeriac.errors import WrongSetting
 
 # kombu finds a transport by this dictionary alone; the string keeps it from being imported here.
@@ -112,7 +112,9 @@ def _complete(app: Celery) -> None:
         defaults[name if name in defaults else _TO_OLD_KEY.get(name, name)] = value
     if not app.conf.broker_url:
         _fill_in(app, "broker_url", BROKER_URL)
-    if str(app.conf.broker_url).startswith(("redis", "sentinel")):
+    urls = [*urls_in(app.conf.broker_read_url), *urls_in(app.conf.broker_write_url)]
+    # All of them: another transport may refuse what it does not know.
+    if all(url.startswith(("redis", "sentinel")) for url in urls):
         given = app.conf.broker_transport_options or {}
         _fill_in(app, "broker_transport_options", {**REDIS_OPTIONS, **given})
     _choose_backend(app)
@@ -225,7 +227,7 @@ def _follow_settings(*, setting: str, **_: object) -> None:
     if _app.configured:
         _take_back(_app)
         _complete(_app)
-    if setting in {"CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"}:
+    if "BROKER" in setting or setting == "CELERY_RESULT_BACKEND":
         _forget_connections(_app)
 
 

@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage
 from django.core.management import get_commands
 from django.db import connections
 
-from celeriac.conf import options
+from celeriac.conf import options, urls_in
 from celeriac.errors import WrongSetting
 
 #: SQLite's fix of a race between a checkpoint and a writer, https://www.sqlite.org/wal.html#walresetbug
@@ -92,10 +92,10 @@ def check_sqlite_version(**_: Any) -> list[CheckMessage]:
 def _sqlite_broker() -> str | None:
     """The alias of the broker, if that is SQLite."""
     from celeriac.app import get_app
-    from celeriac.broker.address import alias_in
+    from celeriac.broker.address import alias_of
 
     try:
-        alias = alias_in(str(get_app().conf.broker_url))
+        alias = alias_of(get_app())
     except WrongSetting:
         return None
     if alias is None or alias not in connections:
@@ -113,7 +113,7 @@ def check_content(**_: Any) -> list[CheckMessage]:
         return []
     accepted = {str(item).lower() for item in [*conf.accept_content, *(conf.result_accept_content or ())]}
     unsafe = sorted(accepted & {"pickle", "application/x-python-serialize", "yaml", "application/x-yaml"})
-    if not unsafe or not str(conf.broker_url).startswith("django://"):
+    if not unsafe or not urls_in(conf.broker_read_url)[0].startswith("django://"):
         return []
     return [
         checks.Error(

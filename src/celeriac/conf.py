@@ -51,6 +51,12 @@ def options() -> Options:
     return Options(**values)
 
 
+def urls_in(setting: Any) -> list[str]:
+    """The URLs of a broker setting in each form that kombu takes: one, a list, or joined by `;`."""
+    given = setting if isinstance(setting, list | tuple) else [setting or ""]
+    return [url for item in given for url in str(item).split(";")]
+
+
 def _unknown_key(key: object, known: list[str]) -> str:
     near = get_close_matches(str(key).upper(), known, n=1, cutoff=0.4)
     advice = f"Did you mean {near[0]!r}?" if near else f"The keys are: {', '.join(known)}."

@@ -243,3 +243,21 @@ def test_redis_gets_time_limits_below_the_users_own(made):
 
 def test_the_backend_is_named_by_one_string():
     assert get_app().backend_cls == RESULT_BACKEND
+
+
+@pytest.mark.parametrize(
+    ("given", "has_timeouts"),
+    [
+        ({"CELERY_BROKER_URL": ["redis://a", "redis://b"]}, True),
+        ({"CELERY_BROKER_URL": "sentinel://a;sentinel://b"}, True),
+        ({"CELERY_BROKER_READ_URL": "redis://a", "CELERY_BROKER_WRITE_URL": "redis://b"}, True),
+        ({"CELERY_BROKER_URL": ["redis://a", "amqp://b"]}, False),
+        ({"CELERY_BROKER_URL": ["amqp://a", "amqp://b"]}, False),
+    ],
+)
+def test_redis_has_timeouts_in_every_form_of_its_urls(given, has_timeouts):
+    with override_settings(**given):
+        app = from_settings()
+        adopt(app)
+
+        assert ("socket_timeout" in app.conf.broker_transport_options) == has_timeouts

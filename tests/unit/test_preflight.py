@@ -154,3 +154,30 @@ def test_a_file_that_was_switched_to_wal_is_called_so_once(switch):
 def test_a_file_whose_system_refuses_wal_is_not_called_switched(switch):
     # It has no shared memory, like those of networks.
     assert switch("unix-dotfile") is False
+
+
+@pytest.mark.parametrize("several", [["memory://", "memory://b"], "memory://;memory://b", ("memory://",)])
+def test_a_broker_with_others_to_fall_back_on_is_one(several):
+    assert preflight.inspect(app(several)).broker_alias is None
+
+
+@pytest.mark.parametrize("several", [["amqp://", "djngo://"], "amqp://;djngo://"])
+def test_each_url_of_several_is_looked_at(several):
+    assert "unknown scheme 'djngo'" in fault(WrongSetting, several)
+
+
+def test_a_worker_is_where_it_reads(default_alias):
+    reading = app("memory://")
+    reading.conf.broker_read_url = "django://"
+    writing = app("django://")
+    writing.conf.broker_read_url = ["memory://"]
+
+    assert (preflight.broker_alias(reading), preflight.broker_alias(writing)) == ("default", None)
+
+
+def test_where_it_writes_is_looked_at_too():
+    writing = app("memory://")
+    writing.conf.broker_write_url = "django://nowhere"
+
+    with pytest.raises(UnknownDatabase):
+        preflight.broker_alias(writing)

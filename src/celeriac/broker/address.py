@@ -1,8 +1,16 @@
 """Reading `django://ALIAS`."""
 
+from typing import Any
+
+from celeriac.conf import urls_in
 from celeriac.errors import WrongSetting
 
 SCHEME = "django://"
+
+
+def alias_of(app: Any) -> str | None:
+    """The database that the workers of this app read, if one carries its messages; see `alias_in`."""
+    return alias_in(urls_in(app.conf.broker_read_url)[0])
 
 
 def alias_in(url: str) -> str | None:

@@ -36,7 +36,7 @@ def connect() -> None:
 
 def tidy(app: Celery) -> Iterator[int]:
     """Delete in steps; yield how many rows at each one."""
-    broker_alias = address.alias_in(str(app.conf.broker_url))
+    broker_alias = address.alias_of(app)
     if broker_alias is not None:
         yield from retention.expire_dead_letters(broker_alias)
     backend = app.backend

@@ -11,7 +11,7 @@ from celeriac.broker.queries import queries_for
 from celeriac.broker.queries.sqlite import SqliteQueries
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.transports import known_schemes
-from celeriac.conf import options
+from celeriac.conf import options, urls_in
 from celeriac.errors import CeleriacError, TablesMissing, UnknownDatabase, UnsupportedDatabase, WrongSetting
 from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import results_alias
@@ -46,7 +46,12 @@ def inspect(app: Celery) -> Preflight:
 
 def broker_alias(app: Celery) -> str | None:
     """The database that carries the messages, if one does. Raises WrongSetting for an unusable URL."""
-    url = str(app.conf.broker_url)
+    for url in [*urls_in(app.conf.broker_read_url), *urls_in(app.conf.broker_write_url)]:
+        _check_url(url)
+    return address.alias_of(app)
+
+
+def _check_url(url: str) -> None:
     scheme = url.partition("://")[0].partition("+")[0]
     # With a dot it is the path of a transport class.
     if "://" in url and "." not in scheme and scheme not in known_schemes():
@@ -60,7 +65,6 @@ def broker_alias(app: Celery) -> str | None:
         raise UnknownDatabase(
             f"CELERY_BROKER_URL names the database {alias!r}, but DATABASES has only: {known}."
         )
-    return alias
 
 
 def _check_database(alias: str, table: str) -> None:

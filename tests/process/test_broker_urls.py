@@ -1,0 +1,25 @@
+"""CELERY_BROKER_URL in Celery's other forms: several to fall back on, one to read and one to write."""
+
+from tests.process.project import Project
+
+ADD = "from tasks import add; result = add.delay(2, 2).get(timeout=60)"
+#: Nobody listens there.
+AWAY = "amqp://guest:guest@127.0.0.1:1//"
+
+
+def test_a_broker_that_is_away_has_another_behind_it(sqlite_project: Project, rabbitmq_url: str) -> None:
+    sqlite_project.add_settings(f"CELERY_BROKER_URL = [{AWAY!r}, {rabbitmq_url!r}]")
+
+    with sqlite_project.worker("-c", "1") as worker:
+        assert sqlite_project.python(ADD) == 4, worker.output
+
+
+def test_the_banner_names_the_broker_that_is_read(sqlite_project: Project, redis_url: str) -> None:
+    sqlite_project.add_settings(
+        f"CELERY_BROKER_READ_URL = {redis_url!r}\nCELERY_BROKER_WRITE_URL = {redis_url!r}"
+    )
+
+    with sqlite_project.worker("-c", "1") as worker:
+        assert sqlite_project.python(ADD) == 4, worker.output
+
+    assert f"broker   {redis_url}" in worker.output
