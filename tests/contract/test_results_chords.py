@@ -283,28 +283,49 @@ def test_a_task_of_an_unknown_chord_is_only_reported(sent, caplog):
     assert sent.bodies() == 0
 
 
-def test_a_header_that_ends_before_its_chord_is_committed_sends_the_body(sent, alias):
-    """The broker is not this database: it has the header's messages before the caller commits."""
+@pytest.fixture
+def committed_late(sent, alias):
+    """Publish a chord in a transaction that stays open until its header has run.
 
-    def work():
-        for message in sent.waiting[:2]:
-            sent.run(message)
-        connections.close_all()
-
+    The broker is not this database: it has the header's messages before the caller commits.
+    """
     if connections[alias].vendor == "sqlite":
         pytest.skip("SQLite's only writer is the caller: no worker can end a task before it commits.")
-    worker = threading.Thread(target=work)
-    with transaction.atomic(using=alias):
-        result = chord([price(sent, 1), price(sent, 2)], total(sent)).delay()
-        worker.start()
-        worker.join(20)
-        assert not worker.is_alive()
-        assert sent.bodies() == 0
+
+    def publish(header):
+        def work():
+            for message in sent.waiting:
+                sent.run(message)
+            connections.close_all()
+
+        worker = threading.Thread(target=work)
+        with transaction.atomic(using=alias):
+            result = chord(header, total(sent)).delay()
+            before = len(sent.waiting)
+            worker.start()
+            worker.join(20)
+            assert not worker.is_alive()
+            assert sent.bodies() == 0
+        sent.waiting = sent.waiting[before:]
+        return result
+
+    return publish
+
+
+def test_a_header_that_ends_before_its_chord_is_committed_sends_the_body(sent, committed_late):
+    result = committed_late([price(sent, 1), price(sent, 2)])
 
     assert sent.bodies() == 1
-    sent.waiting = sent.waiting[2:]
     sent.run_all()
     assert result.get(timeout=1) == [1, 2]
+
+
+def test_a_chain_that_fails_before_its_chord_is_committed_fails_the_body(sent, committed_late):
+    inner = group(step(sent), group(step(sent), step(sent)))
+    result = committed_late([chain(price(sent, -1), inner), price(sent, 2)])
+
+    with pytest.raises(ChordError, match="no price"):
+        result.get(timeout=1)
 
 
 def test_a_chord_that_is_committed_between_two_looks_sends_the_body(sent, monkeypatch):

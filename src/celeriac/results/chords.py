@@ -99,12 +99,23 @@ def _count(backend: Any, end: _End) -> bool | ChordError:
         chord = chords.filter(group_id=group_id).first()
         if chord is None or chord.is_sent:
             return chord is not None
-        if end.state in states.PROPAGATE_STATES:
-            # A chain that fails before its last link, a group, returns the group's id for all of its tasks.
-            _insert_parts(alias, group_id, _leaves_of(end.task_id, _header(backend, chord)))
+        _insert_parts(alias, group_id, _ended_with_their_group(backend, end, chord))
         if ChordPart.objects.using(alias).filter(group_id=group_id).count() < chord.size:
             return True
         return _send(backend, end, chord)
+
+
+def _ended_with_their_group(backend: Any, end: _End, chord: Chord) -> list[str]:
+    """The tasks that never run: a chain that fails before its last link, a group, returns the group's id."""
+    if end.task_id is None:
+        # Of all that was counted before the chord was known, and could not be looked up in its header.
+        parts = ChordPart.objects.using(backend.alias).filter(group_id=end.group_id)
+        ended = set(parts.values_list("task_id", flat=True))
+    elif end.state in states.PROPAGATE_STATES:
+        ended = {end.task_id}
+    else:
+        return []
+    return list(_leaves_of(ended, _header(backend, chord))) if ended else []
 
 
 def _send(backend: Any, end: _End, chord: Chord) -> bool | ChordError:
@@ -160,14 +171,11 @@ def _leaves(results: list[Any]) -> Iterator[str]:
             yield result.id
 
 
-def _leaves_of(group_id: str | None, results: list[Any]) -> list[str]:
-    """The tasks of the group with this id, if the header has one."""
-    groups = [result for result in results if isinstance(result, GroupResult)]
-    found = [group for group in groups if group.id == group_id]
-    inner = [
-        task_id for group in groups if group not in found for task_id in _leaves_of(group_id, group.results)
-    ]
-    return [*_leaves(found), *inner]
+def _leaves_of(group_ids: set[str], results: list[Any]) -> Iterator[str]:
+    """The tasks of the groups with these ids, as far as the header has them."""
+    for result in results:
+        if isinstance(result, GroupResult):
+            yield from _leaves([result]) if result.id in group_ids else _leaves_of(group_ids, result.results)
 
 
 def _insert_parts(alias: str, group_id: str, task_ids: list[str]) -> None:
