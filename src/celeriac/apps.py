@@ -14,7 +14,7 @@ class CeleriacConfig(AppConfig):
         """Give the project its Celery app; wrong settings are told where the app is used."""
         from celeriac import app, checks, publisher
         from celeriac.errors import WrongSetting
-        from celeriac.worker import steps, stopping
+        from celeriac.worker import rejected, steps, stopping
 
         checks.register()
         try:
@@ -25,3 +25,4 @@ class CeleriacConfig(AppConfig):
         publisher.install(celery_app)
         steps.install(celery_app)
         stopping.install(celery_app)
+        rejected.install()
