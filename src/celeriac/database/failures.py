@@ -24,6 +24,8 @@ _REFUSED_NUMBERS = frozenset({1044, 1045, 1129, 1130, 1203, 1226, 1698, 3118, 41
 _BUSY_SQLITE_CODES = frozenset({5, 6})
 _LOST_SQLITE_CODES = frozenset({14})
 _MISSING_TABLE = ("42P01", 1146)
+# MariaDB, MySQL: the column's character set lacks a character of the text.
+_WRONG_TEXT_NUMBER = 1366
 
 
 def is_busy(error: BaseException) -> bool:
@@ -71,6 +73,12 @@ def is_missing_table(error: BaseException) -> bool:
         or _number(cause) in _MISSING_TABLE
         or "no such table" in str(error)
     )
+
+
+def is_wrong_text(error: BaseException) -> bool:
+    """A column of MariaDB or MySQL cannot hold a character."""
+    cause = _of_driver(error)
+    return cause is not None and _number(cause) == _WRONG_TEXT_NUMBER
 
 
 def first_line(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
+from celeriac.database import charset
 from celeriac.models import TaskRecord
 
 #: Rows of one statement at most: above it the statement only grows, not the speed.
@@ -182,7 +183,8 @@ class _Table:
         with self._connection.cursor() as cursor:
             for batch in _rounds(rows, self._most_rows(len(names))):
                 values = ", ".join([row] * len(batch))
-                cursor.execute(
+                charset.execute(
+                    cursor,
                     f"INSERT INTO {self._table} ({columns}) VALUES {values} {conflict}",
                     [value for values_of_row in batch for value in values_of_row],
                 )
