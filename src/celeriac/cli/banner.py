@@ -27,13 +27,22 @@ def lines(app: Celery, worker: Any, found: Preflight, decision: Decision, *, has
     if found.switched_to_wal:
         yield "         switched the SQLite file to WAL: readers and the writer no longer wait for each other"
     yield f"results  {_results(app, found)}"
-    yield f"pool     {decision.pool} × {worker.concurrency} ({decision.reason})"
+    yield f"pool     {decision.pool} × {_size(worker, decision.pool)} ({decision.reason})"
     yield f"queues   {', '.join(app.amqp.queues.consume_from)}"
     yield f"beat     {'in this worker' if has_beat else 'not in this worker (--beat starts it)'}"
     names = sorted(name for name in app.tasks if not name.startswith("celery."))
     yield f"tasks    {len(names)}{': ' + _short(names) if names else _no_tasks()}"
     yield from _doubtful()
     yield "Ctrl-C: finish the running tasks; again: stop now"
+
+
+def _size(worker: Any, pool: str) -> str:
+    if pool == "solo":
+        return "1"
+    if worker.autoscale:
+        most, least = worker.autoscale
+        return f"{least}–{most}"
+    return str(worker.concurrency)
 
 
 def _broker(app: Celery, found: Preflight) -> str:
