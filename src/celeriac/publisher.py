@@ -12,6 +12,7 @@ from celery import Celery
 from celery.app.amqp import AMQP
 from django.db import DatabaseError
 from django.utils.dateparse import parse_datetime
+from django_celery_results.models import TaskResult
 
 from celeriac import after_task
 from celeriac.broker import caller, payload
@@ -19,9 +20,15 @@ from celeriac.broker.explaining import explained
 from celeriac.broker.transport import Transport
 from celeriac.database import failures
 from celeriac.errors import TablesMissing
+from celeriac.models import TaskRecord
 from celeriac.results.pending import Published, record_publish
 
 Send = Callable[..., Any]
+
+#: A project may have set it, for MySQL's older indexes: DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH.
+LONGEST_ID = min(
+    int(model._meta.get_field("task_id").max_length or 255) for model in (TaskResult, TaskRecord)
+)
 
 
 def install(app: Celery) -> None:
@@ -48,6 +55,7 @@ def recording(app: Celery, send: Send) -> Send:
     """
 
     def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
+        _refuse_unstorable(_task_id(message))
         alias = _alias(producer)
         if alias is not None and after_task.must_wait(alias, _task_id(message)):
             after_task.wait(partial(_send_anew, app, send, name, message, options))
@@ -76,6 +84,13 @@ def _send_anew(app: Celery, send: Send, name: str, message: Any, options: Any) -
 def _task_id(message: Any) -> str:
     """The id; task protocol 1 has it in the properties alone."""
     return str(message.headers.get("id") or message.properties.get("correlation_id"))
+
+
+def _refuse_unstorable(task_id: str) -> None:
+    if len(task_id) > LONGEST_ID or "\x00" in task_id:
+        raise ValueError(
+            f"A task_id is text of at most {LONGEST_ID} characters without NUL, not {task_id[:20]!r}…"
+        )
 
 
 def _refuse_too_large(message: Any) -> None:

@@ -268,3 +268,8 @@ def test_waiting_in_a_repeatable_read_of_mysql_warns(databases):
             app.AsyncResult("a").get(timeout=1)
         # Outside of a transaction every poll sees what was committed: no warning, which would be an error.
         app.AsyncResult("a").get(timeout=1)
+
+
+def test_a_state_with_too_long_a_name_is_refused_in_one_line(app, alias):
+    with pytest.raises(ValueError, match="A state has at most 50 characters, not 60"):
+        app.backend.store_result("a", None, "P" * 60)

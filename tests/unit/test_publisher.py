@@ -171,3 +171,18 @@ def test_the_apps_own_amqp_class_stays_below_ours(given):
 
     assert isinstance(app.amqp, OwnAMQP if given is OwnAMQP else AMQP)
     assert app.amqp.send_task_message.__module__ == publisher.__name__
+
+
+@pytest.mark.parametrize("task_id", ["i" * 256, "a\x00b"])
+def test_an_id_that_no_row_can_hold_is_refused_in_one_line(task, task_id):
+    with pytest.raises(ValueError, match="A task_id is text of at most 255 characters") as raised:
+        task.apply_async((1,), task_id=task_id)
+
+    assert len(str(raised.value).splitlines()) == 1
+    assert Message.objects.count() == 0
+
+
+def test_the_longest_id_is_taken(task):
+    sent = task.apply_async((1,), task_id="i" * 255)
+
+    assert TaskResult.objects.get().task_id == sent.id

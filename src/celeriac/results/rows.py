@@ -9,6 +9,8 @@ from django_celery_results.models import TaskResult
 
 from celeriac.results.upsert import Write
 
+LONGEST_STATE: int = TaskResult._meta.get_field("status").max_length
+
 
 class RowFormat:
     """The part of the backend that knows the columns; serializer and app are those of Celery's base class."""
@@ -27,7 +29,9 @@ class RowFormat:
     def write_of(
         self: Any, task_id: str, result: Any, status: str, traceback: str | None, request: Any
     ) -> Write:
-        """The state of a task that runs or ended; raises EncodeError."""
+        """The state of a task that runs or ended; raises EncodeError, or ValueError for its name."""
+        if len(status or "") > LONGEST_STATE:
+            raise ValueError(f"A state has at most {LONGEST_STATE} characters, not {len(status)}.")
         content_type, content_encoding, encoded = self.encode_content(result)
         source = request or getattr(get_current_task(), "request", None)
         extra = getattr(source, "meta", None) or {}
