@@ -1,23 +1,28 @@
 """The end of a task whose message is refused by the task itself: `raise Reject(…, requeue=False)`.
 
-Celery stores nothing then: with RabbitMQ the message may go on in another queue. On a database it is a
-dead letter, nobody runs it by itself, and who waits for the result, or for the chord, would wait for ever.
-A `self.retry()` whose message cannot be sent ends so, too.
+Celery before 5.7 stores nothing then: with RabbitMQ the message may go on in another queue. On a database it
+is a dead letter, nobody runs it by itself, and who waits for the result, or for the chord, would wait for
+ever. A `self.retry()` whose message cannot be sent ends so, too.
 """
 
 import traceback
 from typing import Any
 
+import celery
 from celery import signals
 from celery.app.trace import REJECTED
 from celery.exceptions import Reject
 
 from celeriac.broker import address
 
+#: Since this version Celery stores FAILURE itself (celery#10369); a second time would call errbacks twice.
+_NATIVE = (5, 7)
+
 
 def install() -> None:
     """Hear of the end of every task, in whatever process it runs; may be called twice."""
-    signals.task_postrun.connect(_after_task, dispatch_uid="celeriac.worker.rejected")
+    if (int(celery.VERSION.major), int(celery.VERSION.minor)) < _NATIVE:
+        signals.task_postrun.connect(_after_task, dispatch_uid="celeriac.worker.rejected")
 
 
 def _after_task(task: Any, state: str | None = None, retval: Any = None, **_: Any) -> None:
