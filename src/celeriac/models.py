@@ -6,6 +6,8 @@ database, and neither USE_TZ nor a session's time zone can change what they mean
 
 from django.db import models
 
+from celeriac.database.indexes import PartialIndex
+
 NAME_LENGTH = 200
 
 
@@ -38,10 +40,23 @@ class Message(models.Model):
     claim_token = models.BigIntegerField(null=True)
 
     class Meta:
+        # Each row is in as few indexes as its state needs: a message is written three times in its life.
         indexes = (
-            models.Index(fields=["queue", "state", "turn", "id"], name="celeriac_message_next"),
-            models.Index(fields=["state", "available_at"], name="celeriac_message_due"),
-            models.Index(fields=["claimed_by"], name="celeriac_message_claimed"),
+            PartialIndex(
+                fields=["queue", "state", "turn", "id"],
+                name="celeriac_message_next",
+                rows=models.Q(state__in=[MessageState.DELAYED, MessageState.READY]),
+            ),
+            PartialIndex(
+                fields=["state", "available_at"],
+                name="celeriac_message_due",
+                rows=models.Q(state=MessageState.DELAYED),
+            ),
+            PartialIndex(
+                fields=["claimed_by"],
+                name="celeriac_message_claimed",
+                rows=models.Q(claimed_by__isnull=False),
+            ),
         )
 
     def __str__(self) -> str:

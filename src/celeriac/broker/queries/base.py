@@ -44,6 +44,9 @@ class Claimed:
     token: int
 
 
+#: What a claim looks for. The second half is the index's own condition, word for word, as SQLite wants it.
+READY = "state = 1 AND state IN (0, 1)"
+
 CLAIMED_COLUMNS = "id, queue, turn, payload, deliveries, expires_at, task_id, task_name, claim_token"
 
 
@@ -52,6 +55,8 @@ class Queries:
 
     #: The time of the database, in microseconds.
     now = "%s"
+    #: Appended where a planner would rather read the table, whose first pages may hold nothing but dead rows.
+    _in_order = ""
 
     def notify(self, connection: Connection) -> None:
         """Wake the consumers on every host, where the database can."""
@@ -76,16 +81,6 @@ class Queries:
                 message.task_name,
                 message.payload,
             ),
-        )
-
-    def has_ready(self, connection: Connection, queues: Sequence[str]) -> bool:
-        """Whether a claim would find something; takes no lock. Index: celeriac_message_next."""
-        return bool(
-            fetch(
-                connection,
-                f"SELECT 1 FROM celeriac_message WHERE queue IN ({marks(queues)}) AND state = 1 LIMIT 1",
-                queues,
-            )
         )
 
     def claim(
@@ -171,7 +166,7 @@ class Queries:
         rows = fetch(
             connection,
             "SELECT COUNT(*) FROM (SELECT 1 FROM celeriac_message"
-            f" WHERE queue = %s AND state IN (0, 1) LIMIT {int(limit)}) AS waiting",
+            f" WHERE queue = %s AND state IN (0, 1){self._in_order} LIMIT {int(limit)}) AS waiting",
             (queue,),
         )
         return int(rows[0][0])
@@ -181,7 +176,7 @@ class Queries:
         return execute(
             connection,
             "DELETE FROM celeriac_message WHERE id IN (SELECT id FROM celeriac_message"
-            f" WHERE queue = %s AND state IN (0, 1) LIMIT {STEP})",
+            f" WHERE queue = %s AND state IN (0, 1){self._in_order} LIMIT {STEP})",
             (queue,),
         )
 
@@ -231,6 +226,11 @@ def marks(values: Sequence[object]) -> str:
 def fenced(held: Sequence[tuple[int, int]]) -> list[int]:
     """The parameters of `fence`."""
     return [message for message, _ in held] + [value for pair in held for value in pair]
+
+
+def with_spare(limit: int) -> int:
+    """How many candidates a claim of `limit` reads, for others may be locking the first ones."""
+    return 2 * limit + 64
 
 
 def in_order(rows: Sequence[tuple[Any, ...]]) -> list[Claimed]:

@@ -1,10 +1,13 @@
-"""MariaDB and MySQL: no UPDATE … RETURNING, so a claim locks, changes and reads in a transaction."""
+"""MariaDB and MySQL: no UPDATE … RETURNING, so a claim reads with a lock, then changes, in a transaction."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from celeriac.broker.queries import base
+
+_COLUMNS = ", ".join(f"message.{column}" for column in base.CLAIMED_COLUMNS.split(", "))
 
 
 class MysqlQueries(base.Queries):
@@ -26,34 +29,37 @@ class MysqlQueries(base.Queries):
     def claim(
         self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int
     ) -> list[base.Claimed]:
-        alive = base.fetch(
-            connection, "SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost", (worker,)
-        )
-        ids = self._lock_soonest(connection, queues, limit) if alive else []
-        if not ids:
-            return []
-        chosen = f"id IN ({base.marks(ids)})"
-        base.execute(
-            connection,
-            "UPDATE celeriac_message SET state = 2, claimed_by = %s, claim_token = %s,"
-            f" deliveries = deliveries + 1 WHERE {chosen}",
-            (worker, token, *ids),
-        )
-        rows = base.fetch(
-            connection, f"SELECT {base.CLAIMED_COLUMNS} FROM celeriac_message WHERE {chosen}", ids
-        )
-        return base.in_order(rows)
-
-    def _lock_soonest(self, connection: Connection, queues: Sequence[str], limit: int) -> list[int]:
-        soonest: list[tuple[int, int]] = []
-        for queue in queues:
-            soonest += base.fetch(
+        rows = self._lock_soonest(connection, queues, limit, worker)
+        if rows:
+            base.execute(
                 connection,
-                "SELECT turn, id FROM celeriac_message WHERE queue = %s AND state = 1"
-                " ORDER BY turn, id LIMIT %s FOR UPDATE SKIP LOCKED",
-                (queue, limit),
+                "UPDATE celeriac_message SET state = 2, claimed_by = %s, claim_token = %s,"
+                f" deliveries = deliveries + 1 WHERE id IN ({base.marks(rows)})",
+                (worker, token, *[row[0] for row in rows]),
             )
-        return [message for _, message in sorted(soonest)[:limit]]
+        return base.in_order([_taken(row, token) for row in rows])
+
+    def _lock_soonest(
+        self, connection: Connection, queues: Sequence[str], limit: int, worker: int
+    ) -> list[tuple[Any, ...]]:
+        """Read the soonest of all queues without a lock, and lock what is claimed, by the primary key.
+
+        Locks taken while the index is read would be on every queue's soonest, and on the index as well.
+        """
+        near = f"(SELECT id, turn FROM celeriac_message WHERE queue = %s AND {base.READY}"
+        near += " ORDER BY turn, id LIMIT %s)"
+        candidates = " UNION ALL ".join([near] * len(queues))
+        spare = base.with_spare(limit)
+        return base.fetch(
+            connection,
+            f"SELECT {_COLUMNS} FROM (SELECT id, turn FROM ({candidates}) AS near ORDER BY turn, id LIMIT %s)"
+            " AS soonest STRAIGHT_JOIN celeriac_message AS message ON message.id = soonest.id"
+            " WHERE message.state = 1"
+            " AND EXISTS (SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost)"
+            # In the order of the inner part: sorted once more, it would lock every candidate.
+            " LIMIT %s FOR UPDATE SKIP LOCKED",
+            (*(value for queue in queues for value in (queue, spare)), spare, worker, limit),
+        )
 
     def promote(self, connection: Connection, now: int) -> int:
         return base.execute(
@@ -79,3 +85,9 @@ class MysqlQueries(base.Queries):
 
     def unlock(self, connection: Connection, name: str) -> None:
         base.fetch(connection, "SELECT RELEASE_LOCK(%s)", (name,))
+
+
+def _taken(row: tuple[Any, ...], token: int) -> tuple[Any, ...]:
+    """The row as the change leaves it: one more delivery, and the token of this claim."""
+    *others, deliveries, expires_at, task_id, task_name, _ = row
+    return (*others, deliveries + 1, expires_at, task_id, task_name, token)

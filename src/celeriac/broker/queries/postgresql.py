@@ -1,6 +1,7 @@
 """PostgreSQL: SKIP LOCKED claims, the server's clock, LISTEN/NOTIFY, advisory locks."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
@@ -17,6 +18,7 @@ class PostgresqlQueries(base.Queries):
     # clock_timestamp, not now(): the latter stands still within a transaction.
     now = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
     _skip_locked = " FOR UPDATE SKIP LOCKED"
+    _in_order = " ORDER BY state, turn, id"
 
     def check_version(self, connection: Connection) -> str | None:
         version = base.fetch(connection, "SELECT current_setting('server_version_num')::int")[0][0]
@@ -27,21 +29,17 @@ class PostgresqlQueries(base.Queries):
     def claim(
         self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int
     ) -> list[base.Claimed]:
-        # LATERAL: each queue is read in the order of the index and only as far as the limit.
-        # MATERIALIZED: the locking part must run once, whatever the planner thinks of the join.
+        soonest, wanted = (_of_one if len(queues) == 1 else _of_several)(queues, limit)
         columns = ", ".join(f"message.{column}" for column in base.CLAIMED_COLUMNS.split(", "))
         rows = base.fetch(
             connection,
-            "WITH soonest AS MATERIALIZED (SELECT candidate.id"
-            " FROM unnest(%s::varchar[]) AS wanted(queue) CROSS JOIN LATERAL"
-            " (SELECT id, turn FROM celeriac_message WHERE queue = wanted.queue AND state = 1"
-            " ORDER BY turn, id LIMIT %s FOR UPDATE SKIP LOCKED) AS candidate"
-            " ORDER BY candidate.turn, candidate.id LIMIT %s)"
+            # MATERIALIZED: the locking part must run once, whatever the planner thinks of the join.
+            f"WITH soonest AS MATERIALIZED ({soonest})"
             " UPDATE celeriac_message AS message SET state = 2, claimed_by = %s, claim_token = %s,"
             " deliveries = deliveries + 1 FROM soonest WHERE message.id = soonest.id"
             " AND EXISTS (SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost)"
             f" RETURNING {columns}",
-            (list(queues), limit, limit, worker, token, worker),
+            (*wanted, worker, token, worker),
         )
         return base.in_order(rows)
 
@@ -65,3 +63,27 @@ class PostgresqlQueries(base.Queries):
     def session_id(self, connection: Connection) -> int:
         """The server process behind the connection; a transaction pooler changes it under us."""
         return int(base.fetch(connection, "SELECT pg_backend_pid()")[0][0])
+
+
+def _of_one(queues: Sequence[str], limit: int) -> tuple[str, tuple[Any, ...]]:
+    """Locks as many rows as it finds."""
+    sql = (
+        f"SELECT id FROM celeriac_message WHERE queue = %s AND {base.READY}"
+        " ORDER BY turn, id LIMIT %s FOR UPDATE SKIP LOCKED"
+    )
+    return sql, (queues[0], limit)
+
+
+def _of_several(queues: Sequence[str], limit: int) -> tuple[str, tuple[Any, ...]]:
+    """Reads each queue in the order of the index, no further than the limit, and locks what is claimed."""
+    # Locked in the inner part, five queues had five times the locks: 16 ms in place of 7 for 64 messages.
+    sql = (
+        "SELECT ready.id FROM (SELECT near.id, near.turn FROM unnest(%s::varchar[]) AS wanted(queue)"
+        " CROSS JOIN LATERAL (SELECT id, turn FROM celeriac_message"
+        f" WHERE queue = wanted.queue AND {base.READY} ORDER BY turn, id LIMIT %s) AS near"
+        " ORDER BY near.turn, near.id LIMIT %s) AS soonest"
+        " JOIN celeriac_message AS ready ON ready.id = soonest.id WHERE ready.state = 1"
+        " ORDER BY soonest.turn, soonest.id LIMIT %s FOR UPDATE OF ready SKIP LOCKED"
+    )
+    near = base.with_spare(limit)
+    return sql, (list(queues), near, near, limit)

@@ -23,10 +23,10 @@ class SqliteQueries(base.Queries):
     def claim(
         self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int
     ) -> list[base.Claimed]:
-        if not self.has_ready(connection, queues):
+        if not self._has_ready(connection, queues):
             return []  # Without this look every idle poll would take the write lock of the file.
         soonest = (
-            "SELECT * FROM (SELECT id, turn FROM celeriac_message WHERE queue = %s AND state = 1"
+            f"SELECT * FROM (SELECT id, turn FROM celeriac_message WHERE queue = %s AND {base.READY}"
             " ORDER BY turn, id LIMIT %s)"
         )
         candidates = " UNION ALL ".join([soonest] * len(queues))
@@ -40,6 +40,17 @@ class SqliteQueries(base.Queries):
             (worker, token, *(value for queue in queues for value in (queue, limit)), limit, worker),
         )
         return base.in_order(rows)
+
+    def _has_ready(self, connection: Connection, queues: Sequence[str]) -> bool:
+        """Whether a claim would find something; takes no lock. Index: celeriac_message_next."""
+        return bool(
+            base.fetch(
+                connection,
+                f"SELECT 1 FROM celeriac_message WHERE queue IN ({base.marks(queues)})"
+                f" AND {base.READY} LIMIT 1",
+                queues,
+            )
+        )
 
     def use_wal(self, connection: Connection) -> bool:
         """Switch the file to WAL, in which readers and the one writer do not wait for each other.

@@ -1,0 +1,49 @@
+"""The tables that every message writes: PostgreSQL's settings for them come and go with the migration."""
+
+import importlib
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+hot_tables = importlib.import_module("celeriac.migrations.0003_hot_tables")
+
+
+@pytest.fixture
+def postgresql(databases):
+    from tests.databases import emptied_afterwards
+
+    with emptied_afterwards(databases.get("postgresql")) as alias:
+        yield alias
+
+
+def settings_of(alias, table):
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE relname = %s", [table])
+        return dict(option.split("=") for option in cursor.fetchone()[0] or [])
+
+
+def test_the_hot_tables_are_vacuumed_soon(postgresql):
+    for table, wanted in hot_tables.STORAGE.items():
+        assert settings_of(postgresql, table) == {name: str(value) for name, value in wanted.items()}
+
+
+def test_the_results_table_of_another_app_is_left_alone(postgresql):
+    assert settings_of(postgresql, "django_celery_results_taskresult") == {}
+
+
+def test_the_migration_can_be_taken_back(alias):
+    migrate(alias, "0002")
+    try:
+        if connections[alias].vendor == "postgresql":
+            assert [settings_of(alias, table) for table in hot_tables.STORAGE] == [{}] * 4
+    finally:
+        migrate(alias)
+
+
+def test_models_and_migrations_agree():
+    call_command("makemigrations", "--check", "--dry-run", "celeriac", verbosity=0)
+
+
+def migrate(alias, *name):
+    call_command("migrate", "celeriac", *name, database=alias, verbosity=0, interactive=False)
