@@ -35,8 +35,7 @@ def test_neither_a_time_limit_nor_the_end_of_a_worker_waits_for_the_lock(
         assert worker.wait() == 0, worker.output
 
         writer.execute("ROLLBACK")
-    # The task that ran out of time has its own traceback there.
-    assert len(worker.lines) < 80, worker.output
+    assert worker.output.count("No messages for now") <= 6, worker.output
 
 
 def _writer(file: Path) -> sqlite3.Connection:
