@@ -1,14 +1,16 @@
 """A worker's own connections for results: kept open, few however many threads store, closed at the end."""
 
 import threading
+from contextlib import nullcontext
 
 import pytest
-from django.db import connections, transaction
+from celery import states
+from django.db import DataError, connections, transaction
 
 from celeriac.database.session import Session
-from celeriac.results import storing
+from celeriac.results import storing, upsert
 from tests.broker import in_thread, in_threads
-from tests.results import results_in
+from tests.results import context, make_app, results_in
 
 
 @pytest.fixture
@@ -85,3 +87,18 @@ def test_inside_the_callers_transaction_its_own_connection_is_used(worker, opene
         storing.store(worker, used.append)
 
     assert (used, opened) == ([connections[worker]], [])
+
+
+@pytest.mark.parametrize(("status", "raises"), [(states.STARTED, False), (states.SUCCESS, True)])
+def test_a_started_that_cannot_be_stored_is_told_and_fails_no_task(
+    worker, monkeypatch, caplog, status, raises
+):
+    def refuse(*_):
+        raise DataError("on purpose")
+
+    monkeypatch.setattr(upsert, "write", refuse)
+
+    with pytest.raises(DataError) if raises else nullcontext():
+        make_app().backend.store_result("a", None, status, request=context("a"))
+
+    assert ("could not be stored: on purpose" in caplog.text) is not raises
