@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from celeriac.conf import options
-from celeriac.discovery.importing import import_all, names_of
+from celeriac.discovery.importing import fault_of, import_all, names_of
 from celeriac.discovery.installed import installed_files, used_bases
 from celeriac.discovery.judging import Judge
 from celeriac.discovery.naming import Namer
@@ -17,7 +17,7 @@ from celeriac.discovery.rules import Rules
 from celeriac.discovery.taskfile import TaskFile
 from celeriac.discovery.walk import walk
 
-__all__ = ["TaskFile", "discover", "import_all", "names_of", "project_root", "scan"]
+__all__ = ["TaskFile", "discover", "fault_of", "import_all", "names_of", "project_root", "scan"]
 
 
 def discover() -> list[TaskFile]:

@@ -38,6 +38,15 @@ def import_all(files: Iterable[TaskFile]) -> None:
         _import(file)
 
 
+def fault_of(file: TaskFile) -> str | None:
+    """Import one file; why that failed, in one line, or None."""
+    try:
+        import_all([file])
+    except TaskFileError as error:
+        return str(error)
+    return None
+
+
 def names_of(file: TaskFile, app: HasTasks) -> list[str]:
     """The names under which the file's tasks are registered in this app."""
     return sorted(name for name, task in app.tasks.items() if _is_from(task, file))
