@@ -166,3 +166,15 @@ def test_a_worker_whose_row_is_gone_gets_nothing(broker, stranger):
     Worker.objects.using(broker).filter(pk=gone.worker).delete()
 
     assert gone.claim("mails") == []
+
+
+def test_a_backlog_in_one_queue_does_not_make_another_wait(broker, reader):
+    publish(broker, "mails", *(["bulk"] * 30))
+    publish(broker, "calls", "fast")
+    publish(broker, "mails", "urgent", priority=9)
+    claiming = reader()
+
+    found = [bodies(claiming.claim("mails", "calls", limit=3)) for _ in range(2)]
+
+    # The priority comes first, then each queue in turn.
+    assert found == [["urgent", "bulk", "fast"], ["bulk"] * 3]

@@ -233,6 +233,12 @@ def with_spare(limit: int) -> int:
     return 2 * limit + 64
 
 
+def place_in(queue: str | None, near: str) -> str:
+    """The place of a candidate in its own queue: a backlog in one must not make the others wait."""
+    part = f"PARTITION BY {queue} " if queue else ""
+    return f"ROW_NUMBER() OVER ({part}ORDER BY {near}.turn, {near}.id) AS place"
+
+
 def in_order(rows: Sequence[tuple[Any, ...]]) -> list[Claimed]:
     """Rows of CLAIMED_COLUMNS, soonest first: RETURNING promises no order."""
     return sorted((Claimed(*row) for row in rows), key=lambda claimed: (claimed.turn, claimed.id))

@@ -46,13 +46,16 @@ class MysqlQueries(base.Queries):
 
         Locks taken while the index is read would be on every queue's soonest, and on the index as well.
         """
-        near = f"(SELECT id, turn FROM celeriac_message WHERE queue = %s AND {base.READY}"
-        near += " ORDER BY turn, id LIMIT %s)"
+        near = (
+            f"(SELECT id, turn, {base.place_in(None, 'one')} FROM (SELECT id, turn FROM celeriac_message"
+            f" WHERE queue = %s AND {base.READY} ORDER BY turn, id LIMIT %s) AS one)"
+        )
         candidates = " UNION ALL ".join([near] * len(queues))
         spare = base.with_spare(limit)
         return base.fetch(
             connection,
-            f"SELECT {_COLUMNS} FROM (SELECT id, turn FROM ({candidates}) AS near ORDER BY turn, id LIMIT %s)"
+            f"SELECT {_COLUMNS} FROM (SELECT id, turn FROM ({candidates}) AS near"
+            " ORDER BY turn, place, id LIMIT %s)"
             " AS soonest STRAIGHT_JOIN celeriac_message AS message ON message.id = soonest.id"
             " WHERE message.state = 1"
             " AND EXISTS (SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost)"

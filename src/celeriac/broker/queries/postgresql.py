@@ -78,12 +78,13 @@ def _of_several(queues: Sequence[str], limit: int) -> tuple[str, tuple[Any, ...]
     """Reads each queue in the order of the index, no further than the limit, and locks what is claimed."""
     # Locked in the inner part, five queues had five times the locks: 16 ms in place of 7 for 64 messages.
     sql = (
-        "SELECT ready.id FROM (SELECT near.id, near.turn FROM unnest(%s::varchar[]) AS wanted(queue)"
+        f"SELECT ready.id FROM (SELECT near.id, near.turn, {base.place_in('wanted.queue', 'near')}"
+        " FROM unnest(%s::varchar[]) AS wanted(queue)"
         " CROSS JOIN LATERAL (SELECT id, turn FROM celeriac_message"
         f" WHERE queue = wanted.queue AND {base.READY} ORDER BY turn, id LIMIT %s) AS near"
-        " ORDER BY near.turn, near.id LIMIT %s) AS soonest"
+        " ORDER BY near.turn, place, near.id LIMIT %s) AS soonest"
         " JOIN celeriac_message AS ready ON ready.id = soonest.id WHERE ready.state = 1"
-        " ORDER BY soonest.turn, soonest.id LIMIT %s FOR UPDATE OF ready SKIP LOCKED"
+        " ORDER BY soonest.turn, soonest.place, soonest.id LIMIT %s FOR UPDATE OF ready SKIP LOCKED"
     )
     near = base.with_spare(limit)
     return sql, (list(queues), near, near, limit)

@@ -26,15 +26,15 @@ class SqliteQueries(base.Queries):
         if not self._has_ready(connection, queues):
             return []  # Without this look every idle poll would take the write lock of the file.
         soonest = (
-            f"SELECT * FROM (SELECT id, turn FROM celeriac_message WHERE queue = %s AND {base.READY}"
-            " ORDER BY turn, id LIMIT %s)"
+            f"SELECT id, turn, {base.place_in(None, 'near')} FROM (SELECT id, turn FROM celeriac_message"
+            f" WHERE queue = %s AND {base.READY} ORDER BY turn, id LIMIT %s) AS near"
         )
         candidates = " UNION ALL ".join([soonest] * len(queues))
         rows = base.fetch(
             connection,
             "UPDATE celeriac_message SET state = 2, claimed_by = %s, claim_token = %s,"
             " deliveries = deliveries + 1 WHERE id IN"
-            f" (SELECT id FROM ({candidates}) ORDER BY turn, id LIMIT %s)"
+            f" (SELECT id FROM ({candidates}) ORDER BY turn, place, id LIMIT %s)"
             " AND EXISTS (SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost)"
             f" RETURNING {base.CLAIMED_COLUMNS}",
             (worker, token, *(value for queue in queues for value in (queue, limit)), limit, worker),
