@@ -1,5 +1,6 @@
 """`get()` of one result and of a group: prompt, with few queries, and never for ever."""
 
+import gc
 import threading
 import time
 
@@ -86,15 +87,98 @@ def test_an_interval_of_the_user_is_respected(app, alias):
 
 
 def test_a_group_is_asked_for_by_one_query_for_many(app, alias):
-    ids = [f"task-{number:04}" for number in range(1000)]
-    writes = [mark(task_id, states.SUCCESS, result=f'"{task_id}"') for task_id in ids]
-    upsert.write(connections[alias], writes)
+    ids = store_done(alias, 1000)
 
     with counted_queries(alias) as statements:
         values = group_of(app, *ids).get(timeout=10)
 
     assert values == ids
     assert len([sql for sql in statements if "task_id" in sql]) == 2
+
+
+@pytest.mark.parametrize("way", ["join", "one after the other"])
+def test_a_thousand_results_are_not_asked_for_one_by_one(app, alias, way):
+    ids = store_done(alias, 1000)
+    group = group_of(app, *ids)
+
+    with counted_queries(alias) as statements:
+        values = group.join(timeout=10) if way == "join" else [each.get(timeout=10) for each in group.results]
+
+    assert values == ids
+    assert len([sql for sql in statements if "task_id" in sql]) <= 10, statements
+
+
+def test_a_poll_for_one_of_a_thousand_is_one_query(app, alias):
+    ids = store_done(alias, 999)
+    group = group_of(app, *ids, "last")
+
+    polls = Poll(alias, {1: ["last"]})
+    with counted_queries(alias) as statements:
+        values = group.join(timeout=10, on_interval=polls)
+
+    assert values == [*ids, "done"]
+    # Ten read the row of results; then there were a poll in vain and one that found the last.
+    assert len([sql for sql in statements if sql.startswith("SELECT") and "task_id" in sql]) <= 12, statements
+
+
+def test_who_gets_one_result_of_a_group_reads_no_other(app, alias):
+    ids = store_done(alias, 10)
+    group = group_of(app, *ids)
+
+    with counted_queries(alias) as statements:
+        assert group.results[4].get(timeout=10) == ids[4]
+
+    assert len(statements) == 1
+    assert all(each not in app.backend.read_ahead._ended for each in ids)
+
+
+def test_an_error_that_was_read_ahead_is_raised_by_its_own_result(app, alias):
+    ids = store_done(alias, 6)
+    app.backend.store_result("failed", ValueError("no stock"), states.FAILURE)
+    group = group_of(app, *ids[:4], "failed", ids[5])
+
+    assert [each.get(timeout=10) for each in group.results[:4]] == ids[:4]
+    with pytest.raises(ValueError, match="no stock"):
+        group.results[4].get(timeout=10)
+    assert group.results[5].get(timeout=10) == ids[5]
+
+
+def test_results_that_nobody_holds_are_forgotten(app, alias):
+    ids = store_done(alias, 10)
+    group = group_of(app, *ids)
+    group.join(timeout=10)
+    del group
+    gc.collect()
+
+    assert len(app.backend.read_ahead._held) == 0
+
+
+def test_groups_within_a_group_are_asked_for_together(app, alias):
+    ids = store_done(alias, 900)
+    innermost = app.GroupResult("innermost", [app.AsyncResult(each) for each in ids[600:]])
+    inner = app.GroupResult("inner", [*map(app.AsyncResult, ids[300:600]), innermost])
+    whole = app.GroupResult("whole", [*map(app.AsyncResult, ids[:300]), inner])
+
+    with counted_queries(alias) as statements:
+        values = whole.get(timeout=10)
+
+    assert values == [*ids[:300], [*ids[300:600], ids[600:]]]
+    assert len([sql for sql in statements if "task_id" in sql]) == 2, statements
+
+
+def test_a_group_within_a_group_is_waited_for_no_longer_than_the_timeout(app, alias):
+    inner = group_of(app, "never")
+
+    with pytest.raises(NotReadyInTime):
+        app.GroupResult("whole", [app.AsyncResult("a"), inner]).get(timeout=0.05)
+
+
+def store_done(alias, count):
+    """So many tasks that have ended, each with its own id as its value."""
+    ids = [f"task-{number:04}" for number in range(count)]
+    writes = [mark(task_id, states.SUCCESS, result=f'"{task_id}"') for task_id in ids]
+    upsert.write(connections[alias], writes)
+    return ids
 
 
 def test_results_of_a_group_come_as_they_are_ready(app, alias):

@@ -1,22 +1,24 @@
 """How `AsyncResult.get()` and `GroupResult.get()` wait: soon after the result is there, by few queries.
 
 Polls follow each other closely at first and less and less often, so that a result is seen a tenth of its
-own time late, and a tenth of a second at the most. The results of a group are asked for together.
+own time late, and a tenth of a second at the most. The results of a group are asked for together, nested ones
+as well; those that are got one after the other are read ahead.
 """
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import cached_property
 from typing import Any
 
 from celery import states
 from celery.exceptions import TimeoutError as NotReadyInTime
+from celery.result import ResultSet
 from django.db import connections
 from django_celery_results.models import TaskResult
 
+from celeriac.results import nested
+from celeriac.results.ahead import MOST_IDS, ReadAhead
 from celeriac.results.retry import is_in_transaction
-
-#: Task ids of one query: SQLite's builds of before 2020 bind 999 values at most.
-MOST_IDS = 500
 
 _CELERY_DEFAULT_SECONDS = 0.5
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.002, 0.1
@@ -49,6 +51,15 @@ class Waiting:
 
     supports_native_join = True
 
+    def add_pending_result(self: Any, result: Any, weak: bool = False) -> Any:
+        """Celery tells of a result that somebody holds."""
+        self.read_ahead.hold(result)
+        return result
+
+    @cached_property
+    def read_ahead(self) -> ReadAhead:
+        return ReadAhead()
+
     def wait_for(
         self: Any,
         task_id: str,
@@ -62,12 +73,28 @@ class Waiting:
         _warn_if_snapshot_is_fixed(self.alias)
         pauses = Pauses(timeout, interval)
         while True:
-            meta: dict[str, Any] = self.get_task_meta(task_id)
-            if meta["status"] in states.READY_STATES:
+            meta: dict[str, Any] | None = self.read_ahead.take(task_id) or self._read(task_id)
+            if meta is not None:
                 return meta
             if on_interval:
                 on_interval()
             pauses.sleep()
+
+    def _read(self: Any, task_id: str) -> dict[str, Any] | None:
+        """The meta of an ended task, and perhaps of the next ones; None: it has not ended."""
+        ids = self.read_ahead.window(task_id)
+        if len(ids) == 1:
+            meta: dict[str, Any] = self.get_task_meta(task_id)
+            return meta if meta["status"] in states.READY_STATES else None
+        ended = dict(self.ready_among(ids, states.READY_STATES))
+        found: dict[str, Any] | None = ended.pop(task_id, None)
+        self.read_ahead.keep(ended)
+        return found
+
+    def iter_native(self: Any, result: ResultSet, **options: Any) -> Iterator[tuple[str, Any]]:
+        """Yield (id, meta) of each task as it ends, (id, results) of an inner group when all of it has."""
+        self._ensure_not_eager()
+        return nested.iterate(self, result, options)
 
     def get_many(
         self: Any,
