@@ -134,7 +134,8 @@ class Stranger:
         )
 
     def claim(self, *queues: str, limit: int = 100) -> list[Claimed]:
-        token = secrets.randbits(62)
+        # As a process's own: new at every claim, and greater than the one before.
+        token = time.time_ns() // 1000 << 10 | secrets.randbits(10)
         return self.session.run(
             lambda connection, queries: queries.claim(connection, queues, limit, self.worker, token)
         )

@@ -4,6 +4,7 @@ import pytest
 from django.db import connections
 
 from celeriac.broker import clock
+from celeriac.broker.queries import restoring
 from celeriac.models import MessageState
 from tests.broker import noted
 
@@ -69,7 +70,7 @@ def works(pairs):
         "purge": lambda its, queries: queries.purge(its, "q0"),
         "next_due": lambda its, queries: queries.next_due(its, ["q0"], clock.now()),
         "promote": lambda its, queries: queries.promote(its, clock.now()),
-        "restore": lambda its, queries: queries.restore(its, 123456),
+        "restore": lambda its, _: restoring.restore(its, 123456),
         "undo_claim": lambda its, queries: queries.undo_claim(its, 123456, 1),
     }
 

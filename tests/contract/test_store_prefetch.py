@@ -3,9 +3,10 @@
 import pytest
 from kombu import Exchange, Producer, Queue
 
+from celeriac.broker import clock
 from celeriac.broker.store import Store
 from celeriac.models import DeadLetter, MessageState
-from tests.broker import connect, message, publish, rows
+from tests.broker import connect, message, publish, rows, wait_past
 
 MAILS = Queue("mails")
 
@@ -223,3 +224,44 @@ class Running:
 
     def __init__(self, task_id):
         self.id = task_id
+
+
+def test_a_callback_that_cancels_its_consumer_strands_no_message(connection, broker):
+    publish(broker, "mails", "one", "two", "three")
+    taking = Taking(connection, 10)
+    taking.consumer.on_message = lambda _: taking.consumer.cancel()
+
+    poll(connection)
+    taking.channel.close()
+
+    assert rows(broker, state=MessageState.READY) == 3
+
+
+def test_the_child_of_a_fork_holds_nothing_and_rings_nobody(connection, broker):
+    publish(broker, "mails", "one")
+    taking = Taking(connection, 10)
+    poll(connection)
+    deliveries = connection.transport.deliveries
+    deliveries.nudge = lambda: None
+
+    deliveries.begin_anew()
+    taking.messages[0].ack()
+
+    assert deliveries.nudge is None
+    assert rows(broker, state=MessageState.CLAIMED) == 1
+
+
+def test_a_long_row_of_expired_messages_is_worked_off_in_parts(connection, broker, caplog):
+    publish(broker, "mails", *["late"] * 25, expiration="1")
+    publish(broker, "mails", "in time")
+    wait_past(clock.now() + clock.seconds(0.001))
+    taking = Taking(connection, 1)
+    transport = connection.transport
+
+    assert transport.poll() == 0
+    assert transport.deliveries.is_cut_short
+    while transport.deliveries.is_cut_short:
+        transport.poll()
+
+    assert taking.payloads == ["in time"]
+    assert DeadLetter.objects.using(broker).count() == 25

@@ -12,6 +12,7 @@ from django.test import override_settings
 
 from celeriac.broker import clock, presence
 from celeriac.broker.locks import SessionLock
+from celeriac.broker.queries import workers
 from celeriac.broker.reaper import Reaper
 from celeriac.broker.session import BrokerSession
 from celeriac.errors import NodeNameTaken
@@ -327,3 +328,19 @@ def test_the_heart_beats(broker):
 
         before = heartbeat()
         wait_until(lambda: heartbeat() > before, "the heartbeat counts up")
+
+
+def test_only_what_had_begun_counts_as_delivered_when_its_worker_dies(broker, stranger, reaper):
+    publish(broker, "mails", "running", "behind", "further behind")
+    dying = stranger()
+    dying.session.run(
+        lambda connection, _: workers.describe(connection, dying.worker, "prefork", 1, ["mails"])
+    )
+    for _ in range(3):
+        dying.claim("mails", limit=1)
+    [peer] = reaper._session.run(lambda connection, _: workers.peers(connection, 0))
+
+    assert reaper.lose(peer) == 3
+
+    found = Message.objects.using(broker).order_by("id").values_list("deliveries", "state")
+    assert list(found) == [(1, MessageState.READY), (0, MessageState.READY), (0, MessageState.READY)]

@@ -7,6 +7,7 @@ from django.db import connections, transaction
 from kombu import Exchange, Producer, Queue
 from kombu.exceptions import ChannelError
 
+from celeriac.broker.queries import restoring
 from celeriac.broker.queries.routing import Bound
 from celeriac.broker.store import Store
 from celeriac.models import Binding, Message, MessageState
@@ -151,7 +152,7 @@ def test_what_a_dead_worker_held_of_a_deleted_queue_does_not_come_back(broker, s
     holder.claim("others")
 
     Store(broker).delete_queue("mails")
-    holder.session.run(lambda connection, queries: queries.restore(connection, holder.worker))
+    holder.session.run(lambda connection, _: restoring.restore(connection, holder.worker))
 
     assert list(Message.objects.using(broker).values_list("queue", "state")) == [
         ("others", MessageState.READY)

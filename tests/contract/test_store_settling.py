@@ -7,6 +7,7 @@ from django.db import transaction
 from django.test import override_settings
 
 from celeriac.broker import clock
+from celeriac.broker.queries import restoring
 from celeriac.broker.store import Store
 from celeriac.dead_letters import dead_lettered
 from celeriac.models import DeadLetter, Message, MessageState
@@ -98,7 +99,7 @@ def test_an_ack_that_came_too_late_is_told(broker, reader, stranger, caplog):
     publish(broker, "mails", "one")
     old = reader()
     [claimed] = old.claim("mails")
-    stranger().session.run(lambda connection, queries: queries.restore_orphans(connection))
+    stranger().session.run(lambda connection, _: restoring.restore_orphans(connection))
     stranger().session.run(
         lambda connection, queries: queries.requeue(connection, [(claimed.id, claimed.token)])
     )

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 from django.utils import timezone
-from kombu import Exchange, Queue
+from kombu import Exchange, Producer, Queue
 from kombu.transport.virtual.base import Base64
 
 from celeriac.broker.store import Store
@@ -113,3 +113,15 @@ def test_an_answer_by_the_queues_name_alone_reaches_its_reader(connection, broke
 
     assert rows(broker) == 0
     assert Broadcast.objects.using(broker).get().queue == "answers"
+
+
+@pytest.mark.parametrize("payload", ["garbage", "[]"])
+def test_a_message_of_a_vanishing_queue_that_cannot_be_read_is_left_out(connection, broker, payload):
+    reply = Queue("replies", auto_delete=True, durable=False)
+    taking = Taking(connection, 5, reply)
+    Broadcast.objects.using(broker).create(queue="replies", turn=9, payload=payload, expires_at=2**62)
+    Producer(connection).publish("good", routing_key="replies")
+
+    poll(connection)
+
+    assert taking.payloads == ["good"]

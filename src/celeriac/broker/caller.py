@@ -4,6 +4,7 @@ In the main process of a worker nothing renews Django's connections, so what is 
 of a transaction goes over a session of the broker instead.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -131,3 +132,8 @@ def tables_missing(alias: str) -> str:
     """What to do about tables that are not there."""
     option = "" if alias == "default" else f" --database {alias}"
     return f"Celeriac's tables are not in database {alias!r}. Run: python manage.py migrate{option}"
+
+
+if hasattr(os, "register_at_fork"):
+    # A child of the pool has no loop, and its threads may have the number of the parent's.
+    os.register_at_fork(after_in_child=lambda: use_session_in_loop(None))

@@ -1,5 +1,6 @@
 """A kombu channel over the tables: this file is the part that consumes."""
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty
@@ -11,6 +12,8 @@ from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.publishing import Publishing
 from celeriac.broker.qos import TRANSIENT_TAG, QoS
 from celeriac.broker.queries.base import Claimed
+
+logger = logging.getLogger(__name__)
 
 #: Messages claimed at once when the prefetch count sets no limit.
 _UNLIMITED = 100
@@ -73,8 +76,13 @@ class Channel(Publishing):
         estimate = self.qos.can_consume_max_estimate()
         messages = self._fetch(self._active_queues, _UNLIMITED if estimate is None else estimate)
         for position, (queue, message) in enumerate(messages):
+            deliver = self._callbacks.get(queue)
+            if deliver is None:
+                # The callback of another message has cancelled the consumer.
+                self._give_back([(queue, message)])
+                continue
             try:
-                self._callbacks[queue](message)
+                deliver(message)
                 # The solo pool has run the task by now: its ack must not wait for the rest.
                 self.deliveries.flush_if_decided()
             except BaseException:
@@ -92,12 +100,29 @@ class Channel(Publishing):
         lasting = list(dict.fromkeys(queue for queue in queues if queue not in self.connection.transient))
         found: list[tuple[str, Any]] = []
         if transient:
-            for row, queue, text in self.deliveries.collect(transient, limit):
-                raw = _raw(text, f"{TRANSIENT_TAG}{row}-{queue}", redelivered=False)
-                found.append((queue, self.Message(raw, channel=self)))
+            found = self._collect(transient, limit)
         if lasting and len(found) < limit:
-            claimed = self.deliveries.claim(lasting, limit - len(found))
+            claimed = self._claim_or_nothing(lasting, limit - len(found), has_other=bool(found))
             found += [(each.queue, message) for each in claimed if (message := self._readable(each))]
+        return found
+
+    def _claim_or_nothing(self, queues: list[str], limit: int, *, has_other: bool) -> list[Claimed]:
+        try:
+            return self.deliveries.claim(queues, limit)
+        except (BrokerConnectionLost, BrokerRefused):
+            if has_other:
+                return []  # What was collected has left its table; the next look tells of the error.
+            raise
+
+    def _collect(self, queues: list[str], limit: int) -> list[tuple[str, Any]]:
+        found = []
+        for row, queue, text in self.deliveries.collect(queues, limit):
+            try:
+                raw = _raw(text, f"{TRANSIENT_TAG}{row}-{queue}", redelivered=False)
+                inflate(raw, self.decode_body)
+                found.append((queue, self.Message(raw, channel=self)))
+            except Exception as error:  # noqa: BLE001 - any type may be registered with kombu's JSON
+                logger.error("A message of %s cannot be read and is left out: %r", queue, error)
         return found
 
     def _readable(self, claimed: Claimed) -> Any:

@@ -5,8 +5,10 @@ the channel that delivered, and Celery may ack from any thread.
 """
 
 import logging
+import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,16 +17,17 @@ from typing import Any
 
 from django.db import connections
 
-from celeriac.broker import clock, presence
+from celeriac.broker import clock, judging, presence
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import STEP, Claimed, Queries
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.settlements import Pair, Settlement, Settlements, Verb, write
-from celeriac.conf import options
-from celeriac.dead_letters import dead_lettered
 
 logger = logging.getLogger(__name__)
+
+#: Of one look, when all that it finds is expired.
+_MOST_CLAIMS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +66,30 @@ class Deliveries:
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self.session = BrokerSession(alias)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Hold nothing: at the beginning, and in the child of a fork."""
         self._lock = threading.RLock()
         self._held: dict[str, Held] = {}
         self._settlements = Settlements()
         #: Set by the event loop: called when there is something to write or room for more.
         self.nudge: Callable[[], None] | None = None
+        self._token = 0
+        #: Whether the last claim left off although nothing was fit, and more was there.
+        self.is_cut_short = False
 
     def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
         """Make up to `limit` messages ours; what is expired or was given up too often is settled here."""
-        # Again when nothing of it was fit: those behind must not wait for the next look.
-        while claimed := self._claim(queues, limit):
-            fit = [message for message in claimed if self._is_fit(message)]
+        self.is_cut_short = False
+        # Those behind what is not fit must not wait for the next look, nor the loop for all of that.
+        for _ in range(_MOST_CLAIMS):
+            claimed = self._claim(queues, limit)
+            fit = judging.fit(self._settlements, claimed)
             self.flush_if_decided()
-            if fit:
+            if fit or not claimed:
                 return fit
+        self.is_cut_short = True
         return []
 
     def collect(self, queues: Sequence[str], limit: int) -> list[tuple[int, str, str]]:
@@ -125,17 +138,7 @@ class Deliveries:
 
     def give_up(self, message: Claimed, reason: str) -> None:
         """Move a message that no worker will be given to the dead letters, and let its result know."""
-        tag, pair = f"{message.id}-{message.token}", (message.id, message.token)
-        self._settlements.add(tag, Settlement(Verb.BURY, pair, reason))
-        logger.error("Message %s is a dead letter: %s.", message.task_id or message.id, reason)
-        if message.task_id:
-            dead_lettered.send_robust(
-                Deliveries,
-                task_id=message.task_id,
-                task_name=message.task_name,
-                reason=reason,
-                payload=message.payload,
-            )
+        judging.give_up(self._settlements, message, reason)
 
     def release(self, tags: Iterable[str]) -> None:
         """Give back messages that were not started."""
@@ -173,7 +176,7 @@ class Deliveries:
 
     def _claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
         worker = presence.worker_id(self.alias)
-        token = secrets.randbits(62)
+        token = self._next_token()
         batch = self._settlements.take()
 
         def work(connection: Any, queries: Queries) -> list[Claimed]:
@@ -203,16 +206,11 @@ class Deliveries:
         else:
             self.flush()
 
-    def _is_fit(self, message: Claimed) -> bool:
-        """Whether to deliver; if not, it goes to the dead letters with the reason."""
-        if message.expires_at is not None and message.expires_at <= clock.now():
-            self.give_up(message, "expired before a worker took it")
-            return False
-        if message.deliveries > options().max_deliveries:
-            times = message.deliveries - 1
-            self.give_up(message, f"delivered {times} times and never finished")
-            return False
-        return True
+    def _next_token(self) -> int:
+        """New at every claim, and greater than the one before; see `restoring.restore`."""
+        with self._lock:
+            self._token = max(self._token + 1, time.time_ns() // 1000 << 10 | secrets.randbits(10))
+            return self._token
 
     def _vendor(self) -> str:
         return connections[self.alias].vendor
@@ -222,3 +220,13 @@ def close_all() -> None:
     """End of the process: see Deliveries.close."""
     for deliveries in _opened:
         deliveries.close()
+
+
+def _forget_in_child() -> None:
+    """What the parent holds is not the child's, and its loop does not serve the child."""
+    for deliveries in _opened:
+        deliveries.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -145,7 +145,7 @@ class HubLink:
         self._poll()
 
     def _claim_and_deliver(self) -> None:
-        if self._transport.poll():
+        if self._transport.poll() or self._transport.deliveries.is_cut_short:
             # Not at once: the loop first hands what was delivered to the pool.
             self.nudge()
         else:

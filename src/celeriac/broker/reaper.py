@@ -9,10 +9,13 @@ import os
 import time
 from dataclasses import dataclass
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from celeriac.broker import clock
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.processes import is_gone, may_have_run_at
-from celeriac.broker.queries import routing, workers
+from celeriac.broker.queries import restoring, routing, workers
+from celeriac.broker.queries.base import Queries
 from celeriac.broker.queries.workers import Peer
 from celeriac.broker.session import BrokerSession
 from celeriac.conf import options
@@ -101,11 +104,13 @@ class Reaper:
 
     def lose(self, peer: Peer) -> int:
         """Mark the worker lost and make its messages ready; 0 when another process was quicker."""
-        restored = self._session.run(
-            lambda connection, queries: (
-                queries.restore(connection, peer.id) if workers.lose(connection, peer.id) else -1
-            )
-        )
+
+        def work(connection: BaseDatabaseWrapper, _: Queries) -> int:
+            if not workers.lose(connection, peer.id):
+                return -1
+            return restoring.restore(connection, peer.id, peer.concurrency)
+
+        restored = self._session.run(work)
         if restored >= 0:
             logger.warning(
                 "Worker %s (pid %s on %s) is lost; %s messages go to the others.",
@@ -122,7 +127,7 @@ class Reaper:
         self._session.run(lambda connection, _: routing.sweep(connection, now))
         before = now - clock.seconds(_REMEMBER_SECONDS)
         self._session.run(lambda connection, _: workers.forget_lost(connection, before))
-        return self._session.run(lambda connection, queries: queries.restore_orphans(connection))
+        return self._session.run(lambda connection, _: restoring.restore_orphans(connection))
 
     def _silent_seconds(self, peer: Peer) -> float:
         seen = self._seen.get(peer.id)

@@ -51,6 +51,14 @@ class Batch:
     def pairs(self, verb: Verb) -> list[Pair]:
         return [each.pair for each in self.settlements.values() if each.verb is verb]
 
+    def buried(self) -> dict[str, list[Pair]]:
+        """What goes to the dead letters, by its reason."""
+        found: dict[str, list[Pair]] = {}
+        for each in self.settlements.values():
+            if each.verb is Verb.BURY:
+                found.setdefault(each.reason, []).append(each.pair)
+        return found
+
 
 class Settlements:
     """Safe in every thread."""
@@ -103,9 +111,9 @@ def write(connection: Any, queries: Queries, batch: Batch) -> None:
         queries.release(connection, pairs)
     for pairs in _steps(batch.pairs(Verb.REQUEUE)):
         queries.requeue(connection, pairs)
-    for each in batch.settlements.values():
-        if each.verb is Verb.BURY:
-            queries.bury(connection, [each.pair], each.reason, clock.now())
+    for reason, buried in batch.buried().items():
+        for pairs in _steps(buried):
+            queries.bury(connection, pairs, reason, clock.now())
     for worker, token in batch.doubtful:
         queries.undo_claim(connection, worker, token)
 

@@ -180,26 +180,6 @@ class Queries:
             (queue,),
         )
 
-    # The messages of a dead worker
-
-    def restore(self, connection: Connection, worker: int) -> int:
-        """Make ready again what a lost worker held. Index: celeriac_message_claimed."""
-        return execute(
-            connection,
-            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL"
-            " WHERE claimed_by = %s",
-            (worker,),
-        )
-
-    def restore_orphans(self, connection: Connection) -> int:
-        """Make ready again what is held by a worker that is lost or has no row any more."""
-        return execute(
-            connection,
-            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL"
-            " WHERE claimed_by IS NOT NULL AND claimed_by NOT IN"
-            " (SELECT id FROM celeriac_worker WHERE NOT is_lost)",
-        )
-
     def _now(self, now: int) -> tuple[int, ...]:
         """The parameter of `now`, where the database's own clock is not asked."""
         return (now,) if self.now == "%s" else ()

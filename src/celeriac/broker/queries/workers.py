@@ -7,7 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from celeriac.broker.queries.base import execute, fetch
 
-_COLUMNS = "id, node, host, pid, heartbeat, has_lock, started_at"
+_COLUMNS = "id, node, host, pid, heartbeat, has_lock, started_at, concurrency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Peer:
     has_lock: bool
     #: By its host's clock.
     started_at: int
+    #: How many tasks it may run at once; 0: nobody knows.
+    concurrency: int = 0
 
 
 def register(connection: Connection, node: str, host: str, pid: int, now: int) -> int:
@@ -92,4 +94,4 @@ def forget_lost(connection: Connection, before: int) -> None:
 
 def _peers(connection: Connection, condition: str, parameters: Sequence[object]) -> list[Peer]:
     rows = fetch(connection, f"SELECT {_COLUMNS} FROM celeriac_worker WHERE {condition}", parameters)
-    return [Peer(row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6]) for row in rows]
+    return [Peer(row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], row[7]) for row in rows]

@@ -1,0 +1,45 @@
+"""The messages of a dead worker: ready again."""
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from celeriac.broker.queries.base import STEP, execute, fetch, marks
+
+
+def restore(connection: Connection, worker: int, begun: int = 0) -> int:
+    """Make ready again what a lost worker held. Index: celeriac_message_claimed.
+
+    Tasks begin in the order of their claims, and a token grows from claim to claim: no more than the
+    first `begun` had begun, and for the others the delivery does not count. 0: nobody knows.
+    """
+    never = _never_begun(connection, worker, begun) if begun else []
+    for start in range(0, len(never), STEP // 2):
+        ids = never[start : start + STEP // 2]
+        execute(
+            connection,
+            f"UPDATE celeriac_message SET deliveries = deliveries - 1 WHERE id IN ({marks(ids)})",
+            ids,
+        )
+    return execute(
+        connection,
+        "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL WHERE claimed_by = %s",
+        (worker,),
+    )
+
+
+def restore_orphans(connection: Connection) -> int:
+    """Make ready again what is held by a worker that is lost or has no row any more."""
+    return execute(
+        connection,
+        "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL"
+        " WHERE claimed_by IS NOT NULL AND claimed_by NOT IN"
+        " (SELECT id FROM celeriac_worker WHERE NOT is_lost)",
+    )
+
+
+def _never_begun(connection: Connection, worker: int, begun: int) -> list[int]:
+    rows = fetch(
+        connection,
+        "SELECT id FROM celeriac_message WHERE claimed_by = %s ORDER BY claim_token, turn, id",
+        (worker,),
+    )
+    return [row[0] for row in rows[begun:]]
