@@ -148,7 +148,8 @@ def _closed(alias: str, account: dict[str, Any]) -> Iterator[None]:
     """Refuse every new connection and end those that are there."""
     _allow(alias, account, is_allowed=False)
     try:
-        _cut_connections(alias, account.get("USER"))
+        # Once more: one that is only being made, or that dies slowly, is not among the first.
+        wait_until(lambda: _cut_connections(alias, account.get("USER")) == 0, "nobody is connected")
         yield
     finally:
         _allow(alias, account, is_allowed=True)
@@ -175,8 +176,8 @@ def _waiting(project: Project) -> int:
     return int(project.python("from celeriac.models import Message; result = Message.objects.count()"))
 
 
-def _cut_connections(alias: str, user: str | None = None) -> None:
-    """End every other session in this database, as a restart of the server does."""
+def _cut_connections(alias: str, user: str | None = None) -> int:
+    """End every other session in this database, as a restart of the server does; how many there were."""
     connection = connections[alias]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -184,14 +185,16 @@ def _cut_connections(alias: str, user: str | None = None) -> None:
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            return
+            return len(cursor.fetchall())
         cursor.execute(
             # MariaDB does not tell the database of a session that is busy at that moment, but its user.
             "SELECT id FROM information_schema.processlist"
             " WHERE (db = DATABASE() OR user = %s) AND id <> CONNECTION_ID()",
             [user],
         )
-        for (session,) in cursor.fetchall():
+        sessions = cursor.fetchall()
+        for (session,) in sessions:
             # It may have ended by itself.
             with suppress(OperationalError):
                 cursor.execute("KILL %s", [session])
+        return len(sessions)

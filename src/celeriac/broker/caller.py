@@ -13,6 +13,7 @@ from typing import TypeVar
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import patience, queries_for
 from celeriac.broker.session import BrokerSession, Work
 from celeriac.database import failures, transactions
@@ -42,7 +43,7 @@ def run(alias: str, work: Work[T]) -> T:
     if connection.in_atomic_block:
         return _explained(alias, lambda: work(connection, queries_for(connection)))
     if _loop is not None and _loop[0] == threading.get_ident() and _loop[1].alias == alias:
-        return _loop[1].run(work)
+        return _in_loop(_loop[1], work)
     return _patiently(lambda: _explained(alias, lambda: work(connection, queries_for(connection))))
 
 
@@ -59,6 +60,16 @@ def is_in_transaction(alias: str) -> bool:
     if connection.connection is None:
         return not connection.settings_dict["AUTOCOMMIT"]
     return connection.in_atomic_block or not connection.autocommit
+
+
+def _in_loop(session: BrokerSession, work: Work[T]) -> T:
+    """Publish from the event loop: events, replies. Raises BrokerRefused also when the database is away."""
+    try:
+        return session.run(work)
+    except BrokerConnectionLost as error:
+        # kombu would try a lost connection again at once and for ever, and the loop would be in its hands.
+        # Who sends events keeps what was refused.
+        raise BrokerRefused(str(error)) from error
 
 
 def in_transaction(alias: str, work: Callable[[], T]) -> T:
