@@ -86,6 +86,7 @@ def test_discovered_lists_each_file_with_its_tasks_or_the_reason(sqlite_project:
         "module": "office.post.tasks",
         "tasks": ["office.post.tasks.shout"],
         "left_out": None,
+        "error": None,
     }
     assert by_name["tests/tasks.py"]["tasks"] == []
     assert by_name["tests/tasks.py"]["left_out"]

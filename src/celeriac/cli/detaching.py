@@ -32,6 +32,9 @@ def is_asked_for(words: Sequence[str]) -> bool:
 def as_this_command() -> Iterator[None]:
     """While it lasts, Celery's worker detaches to the command line of this process."""
     theirs = celery.bin.worker.detach
+    if not is_asked_for(sys.argv[1:]):
+        yield  # A command that was called from code has no command line that could begin again.
+        return
     # Now: Celery may be told to change the directory, and `manage.py` is found from this one.
     executable, *arguments = get_child_arguments()
     again = attached([str(Path(word).absolute()) if word == sys.argv[0] else word for word in arguments])
