@@ -1,6 +1,5 @@
 """A place of one's own on Redis and RabbitMQ: taken by a test, given back empty."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from celeriac.broker import processes
 from tests import servers
 
 if TYPE_CHECKING:
@@ -51,18 +51,8 @@ def redis_database(process: int) -> Iterator[str]:
 
 def _take(client: "Redis", process: int) -> bool:
     holder = (client.get(MARK) or b"").decode()
-    abandoned = holder if holder and not _is_alive(int(holder)) else ""
+    abandoned = holder if holder and processes.is_gone(int(holder)) else ""
     return bool(client.eval(TAKE, 1, MARK, process, abandoned))
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # It is somebody else's.
-    return True
 
 
 @contextmanager

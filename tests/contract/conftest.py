@@ -40,6 +40,17 @@ def unreachable_connection(broker: str, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture
+def elsewhere(broker: str) -> Iterator[Any]:
+    """A connection as another process has it, whose caches are not ours."""
+    from celeriac.broker.store import Store
+    from tests.broker import connect
+
+    with connect(broker) as made:
+        made.transport.store = Store(broker)
+        yield made
+
+
+@pytest.fixture
 def reader(broker: str) -> Iterator[Any]:
     """Makes consumers with connections of their own; see tests.broker.Reader."""
     from tests.broker import Reader

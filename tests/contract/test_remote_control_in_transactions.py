@@ -7,20 +7,11 @@ import pytest
 from django.db import connections, transaction
 from kombu.pidbox import Mailbox
 
-from celeriac.broker.store import Store
 from celeriac.errors import HeldByTransaction
 from celeriac.models import Binding, Broadcast, Message
-from tests.broker import connect, in_threads, rows
+from tests.broker import in_threads, rows
 
 MAILBOX = Mailbox("control", type="fanout", accept=["json"])
-
-
-@pytest.fixture
-def elsewhere(broker):
-    """A connection as another process has it, whose caches are not ours."""
-    with connect(broker) as made:
-        made.transport.store = Store(broker)
-        yield made
 
 
 @pytest.fixture

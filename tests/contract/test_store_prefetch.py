@@ -265,3 +265,17 @@ def test_a_long_row_of_expired_messages_is_worked_off_in_parts(connection, broke
 
     assert taking.payloads == ["in time"]
     assert DeadLetter.objects.using(broker).count() == 25
+
+
+def test_a_channel_that_has_no_room_any_more_does_not_ask_for_another_look(connection, broker):
+    publish(broker, "mails", *["late"] * 25, expiration="1")
+    wait_past(clock.now() + clock.seconds(0.001))
+    taking = Taking(connection, 1)
+    transport = connection.transport
+    transport.poll()
+    assert transport.deliveries.is_cut_short
+
+    taking.consumer.cancel()
+    transport.poll()
+
+    assert not transport.deliveries.is_cut_short

@@ -15,7 +15,6 @@ from celeriac.models import Queue as QueueRow
 from tests.broker import (
     DEADLINE_SECONDS,
     bodies,
-    connect,
     in_thread,
     in_threads,
     message,
@@ -27,14 +26,6 @@ from tests.broker import (
 
 TOPIC = Exchange("subjects", type="topic")
 SPORT = Queue("sport", exchange=TOPIC, routing_key="sport.#")
-
-
-@pytest.fixture
-def elsewhere(broker):
-    """A connection as another process has it, whose caches are not ours."""
-    with connect(broker) as made:
-        made.transport.store = Store(broker)
-        yield made
 
 
 def has_queue(connection, name):

@@ -14,10 +14,9 @@ from celeriac.broker import clock
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.reaper import Reaper
 from celeriac.broker.session import BrokerSession
-from celeriac.broker.store import Store
 from celeriac.models import Binding, Broadcast, DeadLetter
 from celeriac.models import Queue as QueueRow
-from tests.broker import connect, in_threads, message, rows, wait_past
+from tests.broker import in_threads, message, rows, wait_past
 
 NEWS = Exchange("news", type="fanout")
 LASTING = Queue("archive", exchange=NEWS)
@@ -25,14 +24,6 @@ LASTING = Queue("archive", exchange=NEWS)
 
 def transient(name, seconds=60.0, exchange=NEWS, **options):
     return Queue(name, exchange=exchange, expires=seconds, auto_delete=True, durable=False, **options)
-
-
-@pytest.fixture
-def elsewhere(broker):
-    """A connection as another process has it, whose caches are not ours."""
-    with connect(broker) as made:
-        made.transport.store = Store(broker)
-        yield made
 
 
 @pytest.fixture

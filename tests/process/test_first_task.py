@@ -89,28 +89,28 @@ def test_a_countdown_waits_in_the_database(database_project: Project) -> None:
 
 
 def test_ctrl_c_finishes_the_running_task(database_project: Project, tmp_path: Path) -> None:
-    notes = tmp_path / "notes"
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
     with database_project.worker("-c", "1") as worker:
         database_project.python(
             f"""
-            from tasks import note
-            ids = [note.delay({str(notes)!r}, "first", 1.0).id, note.delay({str(notes)!r}, "second", 1.0).id]
-            result = ids
+            from tasks import hold
+            result = [hold.delay({str(notes)!r}, {str(gate)!r}).id for _ in range(2)]
             """
         )
-        wait_until(lambda: notes.exists() and "begin first" in notes.read_text(), "the first task begins")
+        wait_until(notes.exists, "the first task begins")
 
         worker.signal(signal.SIGINT)
+        worker.wait_for_line("Warm shutdown")
+        gate.touch()
 
         # Celery's own code for a worker that was interrupted.
         assert worker.wait() == EX_FAILURE, worker.output
-        assert notes.read_text() == "begin first\nfirst\n"
+        assert notes.read_text() == "begin\nend\n"
     with database_project.worker("-c", "1"):
         wait_until(
-            lambda: notes.read_text().endswith("begin second\nsecond\n"),
-            "the second task runs in the next worker",
+            lambda: database_project.statuses() == {"SUCCESS": 2}, "the second task runs in the next worker"
         )
-    assert notes.read_text() == "begin first\nfirst\nbegin second\nsecond\n"
+    assert notes.read_text() == "begin\nend\nbegin\nend\n"
 
 
 def test_a_retry_inside_a_transaction_is_not_rolled_back(database_project: Project) -> None:

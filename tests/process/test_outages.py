@@ -15,19 +15,6 @@ from tests.process.project import Project, Worker, wait_until
 
 TASKS = 300
 CUTS = 3
-WAITING_TASK = """
-    import time
-    from pathlib import Path
-    from celery import shared_task
-
-    @shared_task
-    def wait_for(ledger, flag):
-        with open(ledger, "a") as file:
-            file.write("begun\\n")
-        while not Path(flag).exists():
-            time.sleep(0.05)
-        return "computed"
-"""
 
 
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
@@ -70,9 +57,8 @@ def test_a_task_that_ends_while_nobody_can_connect_keeps_its_result(
     with emptied_afterwards(alias), _account(alias) as account:
         project = made(tmp_path / "project", database_settings(alias))
         project.add_settings(f"DATABASES['default'].update({account!r})")
-        project.write("tasks.py", WAITING_TASK)
         with project.worker("-c", "1", "-P", pool) as worker:
-            project.python(f"import tasks; result = tasks.wait_for.delay({str(ledger)!r}, {str(flag)!r}).id")
+            project.python(f"from tasks import hold; result = hold.delay({str(ledger)!r}, {str(flag)!r}).id")
             wait_until(ledger.exists, "the task has begun")
             with _closed(alias, account):
                 flag.touch()
@@ -84,7 +70,7 @@ def test_a_task_that_ends_while_nobody_can_connect_keeps_its_result(
             assert worker.stop() == 0, worker.output
 
         assert project.statuses() == {"SUCCESS": 1}
-        assert ledger.read_text() == "begun\n"
+        assert ledger.read_text() == "begin\nend\n"
         assert "Traceback" not in worker.output
         assert len(worker.lines) < 60, worker.output
 

@@ -36,10 +36,9 @@ def test_a_second_ctrl_c_stops_at_once_and_the_cut_task_runs_again(
     database_project: Project, tmp_path: Path
 ) -> None:
     notes, gate = tmp_path / "notes", tmp_path / "gate"
-    database_project.write("gated/tasks.py", GATED_TASKS)
     with database_project.worker("-c", "1", "-l", "debug") as worker:
         database_project.python(
-            f"from gated.tasks import held; result = held.delay({str(notes)!r}, {str(gate)!r}).id"
+            f"from tasks import hold; result = hold.delay({str(notes)!r}, {str(gate)!r}).id"
         )
         wait_until(notes.exists, "the task begins")
         worker.signal(signal.SIGINT)
@@ -54,22 +53,6 @@ def test_a_second_ctrl_c_stops_at_once_and_the_cut_task_runs_again(
     with database_project.worker("-c", "1"):
         wait_until(lambda: database_project.statuses() == {"SUCCESS": 1}, "the cut task runs to its end")
     assert notes.read_text() == "begin\nbegin\nend\n"
-
-
-GATED_TASKS = """
-    import time
-    from pathlib import Path
-    from celery import shared_task
-
-    @shared_task
-    def held(notes, gate):
-        with open(notes, "a") as file:
-            file.write("begin\\n")
-        while not Path(gate).exists():
-            time.sleep(0.05)
-        with open(notes, "a") as file:
-            file.write("end\\n")
-"""
 
 
 def test_discovered_lists_each_file_with_its_tasks_or_the_reason(sqlite_project: Project) -> None:

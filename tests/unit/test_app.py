@@ -158,7 +158,7 @@ def test_the_result_backend_follows_the_settings_and_comes_back():
 def test_tasks_run_at_once_while_a_test_says_so(default_alias):
     app = get_app()
 
-    @app.task(name="tests.test_app.double")
+    @app.task(name="tests.test_app.double", shared=False)
     def double(number):
         return 2 * number
 

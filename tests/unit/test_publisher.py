@@ -27,7 +27,7 @@ def database(default_alias):
 def task():
     app = get_app()
 
-    @app.task(name="tests.publisher.add")
+    @app.task(name="tests.publisher.add", shared=False)
     def add(x, y=0):
         return x + y
 

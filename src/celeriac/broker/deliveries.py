@@ -81,7 +81,6 @@ class Deliveries:
 
     def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
         """Make up to `limit` messages ours; what is expired or was given up too often is settled here."""
-        self.is_cut_short = False
         # Those behind what is not fit must not wait for the next look, nor the loop for all of that.
         for _ in range(_MOST_CLAIMS):
             claimed = self._claim(queues, limit)

@@ -38,7 +38,7 @@ def claim(session: BrokerSession, reaper: Reaper, node: str, pause: Callable[[fl
         reaper.look(namesakes)
         for peer in namesakes:
             has_beaten = peer.heartbeat != first.setdefault(peer.id, peer.heartbeat)
-            if has_beaten or (reaper.is_overdue(peer) and reaper.lives_here(peer)):
+            if has_beaten or reaper.lives_here(peer):
                 raise NodeNameTaken(
                     f"A worker named {node} is running already (pid {peer.pid} on {peer.host}). "
                     f"Give this one another name: -n {node.partition('@')[0]}2@%h"

@@ -8,6 +8,8 @@ from celeriac.broker import clock
 
 #: The start of the system is told in whole seconds; a process begins before its worker's row.
 _INEXACT_SECONDS = 2.0
+#: The 22nd field of all; two stand before the state.
+_START_TIME = 19
 _BOOT = re.compile(rb"^btime (\d+)$", re.MULTILINE)
 
 
@@ -34,23 +36,27 @@ def may_have_run_at(pid: int, moment: int) -> bool:
 
 def _began_at(pid: int) -> int | None:
     """When the process began, by the host's clock; only Linux tells."""
+    fields = _fields(pid)
     try:
-        found = Path(f"/proc/{pid}/stat").read_bytes()
         booted = _BOOT.search(Path("/proc/stat").read_bytes())
     except OSError:
         return None
-    if booted is None:
+    if booted is None or not fields:
         return None
-    # The 22nd field, in ticks since the start of the system; two stand before the end of the name.
-    ticks = int(found.rpartition(b") ")[2].split()[19])
-    return clock.seconds(int(booted[1]) + ticks / os.sysconf("SC_CLK_TCK"))
+    # In ticks since the start of the system.
+    return clock.seconds(int(booted[1]) + int(fields[_START_TIME]) / os.sysconf("SC_CLK_TCK"))
 
 
 def _is_zombie(pid: int) -> bool:
     """Whether it has ended, and its parent has not yet asked how; only Linux tells."""
+    return _fields(pid)[:1] == [b"Z"]
+
+
+def _fields(pid: int) -> list[bytes]:
+    """What Linux tells of a process from its state on (proc_pid_stat(5)); none where it tells nothing."""
     try:
         found = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return False
-    # The name before it stands in brackets, and may have some of its own.
-    return found.rpartition(b") ")[2].startswith(b"Z")
+        return []
+    # The name before the state stands in brackets, and may have some of its own.
+    return found.rpartition(b") ")[2].split()

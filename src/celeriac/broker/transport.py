@@ -93,6 +93,8 @@ class Transport(virtual.Transport):
 
     def poll(self) -> int:
         """Deliver what may be delivered and write the acks; how many messages were delivered."""
+        # A channel that has no room any more will not claim, and so not take back what its last claim said.
+        self.deliveries.is_cut_short = False
         delivered = self._poll_channels()
         # A claim writes the acks with it; these are for when there was no room for a claim.
         self.deliveries.flush()

@@ -10,6 +10,7 @@ from celery import Celery
 from django.db import connections
 
 from celeriac import __version__, discovery
+from celeriac.worker import pool_size
 from celeriac.worker.platform import Decision
 from celeriac.worker.preflight import Preflight
 
@@ -37,12 +38,8 @@ def lines(app: Celery, worker: Any, found: Preflight, decision: Decision, *, has
 
 
 def _size(worker: Any, pool: str) -> str:
-    if pool == "solo":
-        return "1"
-    if worker.autoscale:
-        most, least = worker.autoscale
-        return f"{least}–{most}"
-    return str(worker.concurrency)
+    least, most = pool_size.bounds(worker, pool)
+    return str(most) if least == most else f"{least}–{most}"
 
 
 def _broker(app: Celery, found: Preflight) -> str:

@@ -16,7 +16,7 @@ from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.database import failures, forks
 from celeriac.errors import CeleriacError
 from celeriac.results import received, storing, writer
-from celeriac.worker import given_up, housekeeping, preflight, spawning
+from celeriac.worker import given_up, housekeeping, pool_size, preflight, spawning
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         alias = found.broker_alias or found.results_alias
         if alias is not None:
             present = presence.presence_for(alias, instance.hostname)
-            present.describe(_pool_name(instance), instance.concurrency or 0, list(app.amqp.queues))
+            pool = _pool_name(instance)
+            present.describe(pool, pool_size.bounds(instance, pool)[1], list(app.amqp.queues))
         _start(app, instance, found)
     except Exception as error:
         # A signal's receiver may not raise: Celery would log it and start a worker that nobody knows of.
