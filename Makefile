@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Half of the tests wait for processes that they start: two at a time take little more than half of the time.
+PROCESSES ?= 2
+PYTEST = -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint
@@ -16,8 +19,8 @@ demo:
 	@.venv/bin/python example/demo.py $(ARGS)
 
 test: lint
-	@.venv/bin/python -m pytest $(ARGS)
-	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest $(ARGS); fi
+	@.venv/bin/python $(PYTEST)
+	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python $(PYTEST); fi
 
 lint:
 	@$(PYTHON) tools/environment.py
