@@ -7,12 +7,13 @@ PROCESSES ?= 2
 PYTEST = -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint
+.PHONY: help demo test lint bench
 
 help:
 	@echo "make demo              the example: web page and worker; ARGS=--once runs it once and ends"
 	@echo "make test              every check and every test; ARGS=\"-k publish\" is handed to pytest"
 	@echo "make lint              only the checks: style, types, import layers"
+	@echo "make bench             Celeriac beside its peers, on this machine; ARGS=--quick, ARGS=--help"
 
 demo:
 	@$(PYTHON) tools/environment.py demo
@@ -28,3 +29,7 @@ lint:
 	.venv/bin/ruff format --check --quiet
 	.venv/bin/mypy --no-error-summary
 	.venv/bin/lint-imports --no-logo
+
+bench:
+	@$(PYTHON) tools/environment.py bench
+	@.venv-bench/bin/python -m benchmarks $(ARGS)

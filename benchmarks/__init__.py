@@ -1,1 +1,1 @@
-"""Measurements on this machine; no test asserts a time."""
+"""Celeriac beside its peers, measured on this machine: `make bench`; no test asserts a time."""

@@ -1,7 +1,8 @@
 """Make the virtual environments of this checkout; needs Python and nothing else.
 
 `.venv` has the oldest supported versions where its Python allows, `.venv-newest` the newest ones on
-Python 3.13 where that is found. What is already there and up to date is left alone.
+Python 3.13 where that is found. With the word `bench` it makes `.venv-bench`, which has the newest versions
+and everything that the benchmark compares. What is already there and up to date is left alone.
 """
 
 from __future__ import annotations
@@ -16,17 +17,23 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = "postgresql,redis,flower,example,test,lint"
-OLDEST, NEWEST = "constraints/oldest.txt", "constraints/newest.txt"
+EXTRAS_OF_BENCH = "postgresql,redis,bench"
+OLDEST, NEWEST, BENCH = "constraints/oldest.txt", "constraints/newest.txt", "constraints/bench.txt"
 #: The first of these that can make an environment becomes `.venv`.
 PREFERRED = ((3, 11), (3, 12), (3, 13), (3, 14))
 #: Django 6.1 needs Python 3.12; from 3.13 on the newest versions are the tested ones.
 FIRST_WITH_NEWEST = (3, 13)
+#: The first of these that is found; django-ox needs 3.12.
+PREFERRED_FOR_BENCH = ((3, 13), (3, 14), (3, 12))
 MYSQL = "mysqlclient"
 Version = tuple[int, int]
 
 
 def main() -> None:
-    """Make `.venv`; without the word `demo` also `.venv-newest`."""
+    """Make `.venv`, without the word `demo` also `.venv-newest`; with `bench` only `.venv-bench`."""
+    if "bench" in sys.argv[1:]:
+        _make(ROOT / ".venv-bench", _python_for_bench(), BENCH, extras=EXTRAS_OF_BENCH)
+        return
     python = _python_for_main()
     version = _version(python) or PREFERRED[0]
     constraints = NEWEST if version >= FIRST_WITH_NEWEST else OLDEST
@@ -47,7 +54,7 @@ def _make_newest(constraints_of_main: str) -> None:
     _make(ROOT / ".venv-newest", python, NEWEST)
 
 
-def _make(venv: Path, python: str, constraints: str) -> None:
+def _make(venv: Path, python: str, constraints: str, *, extras: str = EXTRAS) -> None:
     """Make the environment, or nothing when it was made from the same files."""
     missing = _missing_for_mysql(python)
     stamp, wanted = venv / "made-from", _digest(python, constraints, missing)
@@ -56,12 +63,12 @@ def _make(venv: Path, python: str, constraints: str) -> None:
     else:
         _say(f"{venv.name}: making it with {_full_version(python)} and {constraints} (a minute or so).")
         _run([python, "-m", "venv", "--clear", str(venv)], f"{venv.name} could not be made")
-        _pip(venv, constraints, "--editable", f".[{EXTRAS}]")
+        _pip(venv, constraints, "--editable", f".[{extras}]")
         if not missing:
             _pip(venv, constraints, "--editable", ".[mysql]")
         stamp.write_text(wanted)
     if missing:
-        _say(f"{venv.name}: without {MYSQL}, for want of {missing}; the tests on MariaDB are skipped.")
+        _say(f"{venv.name}: without {MYSQL}, for want of {missing}; MariaDB is left out.")
         _say("  To have them: apt-get install libmariadb-dev pkg-config gcc python3-dev")
 
 
@@ -100,6 +107,13 @@ def _python_for_main() -> str:
         if _can_make_venv(python):
             return python
     return _stop(f"{found[0]} has no venv module; install it: apt-get install python3-venv")
+
+
+def _python_for_bench() -> str:
+    for version in PREFERRED_FOR_BENCH:
+        if (python := _find(version)) and _can_make_venv(python):
+            return python
+    return _stop("The benchmark needs Python 3.12 or newer, for django-ox, and none was found.")
 
 
 def _find(version: Version) -> str | None:

@@ -1,0 +1,1 @@
+"""What a contestant's project has beside the settings: its `tasks.py`, and `kit.py`, which speaks for it."""

@@ -1,0 +1,5 @@
+"""Where Huey finds the task."""
+
+from tasks import add
+
+__all__ = ("add",)

@@ -1,0 +1,1 @@
+"""From records to what people read: the page, its tables, and the chart."""
