@@ -86,8 +86,8 @@ def test_a_directory_of_another_user_is_used_only_beside_that_users_file(place, 
 def test_without_a_directory_there_is_neither_bell_nor_lock(place, tmp_path):
     place.symlink_to(tmp_path)
 
-    assert doorbell.install("default") is None
-    doorbell.ring("default")
+    assert doorbell.listen_at("default", "mails") is None
+    doorbell.ring_all("default")
     session = BrokerSession("default")
     assert SessionLock(session).acquire(1) is False
     assert SessionLock(session).is_free(1) is False
@@ -105,7 +105,7 @@ def test_links_among_the_files_are_not_written_through(place, tmp_path, is_there
     session = BrokerSession("default")
 
     assert SessionLock(session).acquire(1) is False
-    doorbell.ring("default")
+    doorbell.ring_all("default")
 
     assert victim.exists() is is_there
     assert not is_there or victim.read_text() == "mine"
@@ -116,24 +116,41 @@ def test_a_ring_is_written_into_pipes_alone(place):
     runtime.directory("default")
     (place / "x.bell").write_text("no pipe")
 
-    doorbell.ring("default")
+    doorbell.ring_all("default")
 
     assert (place / "x.bell").read_text() == "no pipe"
 
 
+def test_pipes_of_queues_that_are_gone_are_swept_away(place):
+    idle, left = (doorbell.listen_at("default", queue) for queue in ("mails", "gone"))
+    left.close()
+    doorbell.listen_at("default", "new").close()
+    for bell in (idle, left):
+        os.utime(bell._path, (0, 0))
+
+    doorbell.sweep("default")
+
+    assert len(list(place.glob("*.bell"))) == 2
+    assert not left._path.exists()
+    assert doorbell.ring("default", "mails")
+    idle.remove()
+
+
 def test_no_error_of_the_file_system_leaves_locks_and_bells(place, lock, monkeypatch):
-    bell = doorbell.install("default")
-    dead = doorbell.install("default")
+    bell = doorbell.listen_at("default", "mails")
     assert lock.acquire(1)
-    os.close(dead.fd)
+    [path] = place.glob("*.bell")
+    os.utime(path, (0, 0))
 
     def fail(*_, **__):
         raise PermissionError("not yours")
 
     monkeypatch.setattr(Path, "unlink", fail)
-    doorbell.ring("default")
+    bell.remove()
     bell.close()
-    bell.close()
+    doorbell.sweep("default")
+    doorbell.ring_all("default")
+    assert not doorbell.ring("default", "mails")
     assert lock.is_free(2)
     lock.release(1)
 

@@ -25,6 +25,8 @@ class Channel(Publishing):
     QoS = QoS
     do_restore = False
     closed: bool
+    #: Whether the last look took as much as there was room for: there may be more.
+    left_more = False
 
     def __init__(self, connection: Any, **kwargs: Any) -> None:
         self.store = connection.store
@@ -57,6 +59,8 @@ class Channel(Publishing):
             self._active_queues.remove(queue)
             if queue not in self._active_queues:
                 self._callbacks.pop(queue, None)
+                if self.connection is not None:
+                    self.connection.on_cancel()
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """One message of the queue, or None."""
@@ -71,7 +75,8 @@ class Channel(Publishing):
 
     def poll(self) -> int:
         """Claim what may be held and deliver it; how many messages that were."""
-        if not self._consumers or not self.qos.can_consume():
+        self.left_more = False
+        if not self.has_room():
             return 0
         estimate = self.qos.can_consume_max_estimate()
         messages = self._fetch(self._active_queues, _UNLIMITED if estimate is None else estimate)
@@ -90,6 +95,10 @@ class Channel(Publishing):
                 raise
         return len(messages)
 
+    def has_room(self) -> bool:
+        """Whether it would claim if there were something."""
+        return bool(self._consumers) and self.qos.can_consume()
+
     def drain_events(self, timeout: float | None = None, callback: Any = None) -> None:
         if not self.poll():
             raise Empty
@@ -101,8 +110,10 @@ class Channel(Publishing):
         found: list[tuple[str, Any]] = []
         if transient:
             found = self._collect(transient, limit)
-        if lasting and len(found) < limit:
+        self.left_more = len(found) >= limit
+        if lasting and not self.left_more:
             claimed = self._claim_or_nothing(lasting, limit - len(found), has_other=bool(found))
+            self.left_more = self.deliveries.left_more
             found += [(each.queue, message) for each in claimed if (message := self._readable(each))]
         return found
 

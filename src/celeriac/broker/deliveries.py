@@ -78,12 +78,15 @@ class Deliveries:
         self._token = 0
         #: Whether the last claim left off although nothing was fit, and more was there.
         self.is_cut_short = False
+        #: Whether the last claim took as many as it had room for: there may be more.
+        self.left_more = False
 
     def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
         """Make up to `limit` messages ours; what is expired or was given up too often is settled here."""
         # Those behind what is not fit must not wait for the next look, nor the loop for all of that.
         for _ in range(_MOST_CLAIMS):
             claimed = self._claim(queues, limit)
+            self.left_more = len(claimed) >= limit
             fit = judging.fit(self._settlements, claimed)
             self.flush_if_decided()
             if fit or not claimed:

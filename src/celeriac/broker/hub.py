@@ -10,6 +10,7 @@ from django.db import connections
 from celeriac.broker import caller
 from celeriac.broker.outage import Outage
 from celeriac.broker.wakeup import bells, doorbell
+from celeriac.broker.wakeup.ears import Ears, unwatch
 from celeriac.broker.wakeup.listen import Listener
 from celeriac.conf import options
 
@@ -20,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 #: A host without a doorbell and a server without LISTEN: look this often instead.
 _BARE_POLL_SECONDS = 0.1
-#: After a wake-up look again: rings closer together than NOTIFY_EVERY_SECONDS are left out.
-_SECOND_LOOK_SECONDS = 3 * bells.NOTIFY_EVERY_SECONDS
+#: After a delivery the look for due messages waits for so long: the task goes first, and looks are few.
+_PROMOTE_AFTER_SECONDS = 0.02
 #: Transient queues of this worker are renewed this often; remote control's own expire after 10 s.
 _RENEW_SECONDS = 3.0
 
@@ -37,20 +38,23 @@ class HubLink:
         self._poll = self._outage.guard(self._claim_and_deliver)
         self._promote = self._outage.guard(self._promote_due)
         self._timers: list[Any] = []
-        self._fds: list[int] = []
         self._due_timer: Any = None
+        self._promote_timer: Any = None
         self._is_nudged = False
         self._self_pipe = os.pipe()
-        self._bell: doorbell.Doorbell | None = None
+        self._ears = Ears(self._alias, loop, self._on_bell)
         self._listener: Listener | None = None
-        self._listening_fd: int | None = None
 
     def open(self) -> None:
         """Watch the bells, start the slow poll, and take what is waiting already."""
         for fd in self._self_pipe:
             os.set_blocking(fd, False)
-        self._watch(self._self_pipe[0], self._on_nudge)
-        self._install_bell()
+        self._loop.add_reader(self._self_pipe[0], self._on_nudge)
+        doorbell.sweep(self._alias)
+        self._attend()
+        if connections[self._alias].vendor == "postgresql":
+            self._listener = Listener(self._alias, self._on_far_ring)
+            self._listener.listen_for_host()
         self._transport.deliveries.session.hurry()
         caller.use_session_in_loop(self._transport.deliveries.session)
         self._transport.deliveries.nudge = self.nudge
@@ -68,45 +72,40 @@ class HubLink:
             except OSError:
                 pass  # Full, or closed at the end: there is a wake-up under way, or none needed.
 
+    def on_cancel(self) -> None:
+        """A consumer was cancelled: what it heard of is for others from now on."""
+        idle = self._ears.attended()
+        self._attend()
+        self._pass_on(idle)
+
     def close(self) -> None:
         """Take everything out of the loop; may be called twice."""
         self._transport.deliveries.nudge = None
         caller.use_session_in_loop(None)
         self._transport.deliveries.session.take_time()
-        for timer in [*self._timers, self._due_timer]:
-            if timer is not None:
-                timer.cancel()
-        self._timers, self._due_timer = [], None
-        for fd in self._fds:
-            self._unwatch(fd)
-        self._fds = []
-        if self._bell is not None:
-            self._bell.close()
+        self._cancel(*self._timers, self._due_timer, self._promote_timer)
+        self._timers, self._due_timer, self._promote_timer = [], None, None
+        self._leave(self._ears.attended())
         if self._listener is not None:
             self._listener.close()
+        unwatch(self._loop, self._self_pipe[0])
         for fd in self._self_pipe:
             if fd >= 0:
                 os.close(fd)
         self._self_pipe = (-1, -1)
 
     def _poll_seconds(self) -> float:
-        wakes = self._bell is not None or self._listener is not None
+        wakes = self._ears.are_good or self._listener is not None
         return options().poll_seconds if wakes else min(_BARE_POLL_SECONDS, options().poll_seconds)
 
-    def _install_bell(self) -> None:
-        if connections[self._alias].vendor == "postgresql":
-            self._listener = Listener(self._alias)
-            self._listen()
-        else:
-            self._bell = doorbell.install(self._alias)
-            if self._bell is not None:
-                self._watch(self._bell.fileno(), self._on_bell)
+    def _attend(self) -> None:
+        """Hear of the queues that there is room for."""
+        self._ears.attend(self._transport.queues_with_room(), self._transport.transient)
 
-    def _listen(self) -> None:
-        assert self._listener is not None
-        self._listening_fd = self._listener.open()
-        if self._listening_fd is not None:
-            self._watch(self._listening_fd, self._on_notify)
+    def _on_far_ring(self, queue: str) -> None:
+        """On the listener's thread: another host has a message."""
+        if not doorbell.ring(self._alias, queue) and not self._ears.are_good and queue in self._ears.wanted:
+            self.nudge()
 
     def _on_nudge(self) -> None:
         self._is_nudged = False
@@ -116,61 +115,77 @@ class HubLink:
             pass
         self._poll()
 
-    def _on_bell(self) -> None:
-        assert self._bell is not None
-        self._bell.silence()
-        self._poll()
-
-    def _on_notify(self) -> None:
-        assert self._listener is not None
-        if not self._listener.silence():
-            # A dead socket stays readable: watched on, it would keep the loop busy.
-            self._drop_listener()
-        self._loop.call_later(_SECOND_LOOK_SECONDS, self.nudge)
-        self._poll()
-
-    def _drop_listener(self) -> None:
-        if self._listening_fd is not None:
-            self._unwatch(self._listening_fd)
-            self._fds.remove(self._listening_fd)
-            self._listening_fd = None
-        if self._listener is not None:
-            self._listener.close()
+    def _on_bell(self, queue: str) -> None:
+        self._outage.guard(lambda: self._claim_and_deliver(queue))()
 
     def _on_tick(self) -> None:
-        if self._listener is not None and self._listening_fd is None:
-            self._listen()
+        if self._listener is not None:
+            self._listener.listen_for_host()
+        self._ears.renew()
         # Also when the worker is too busy to come to the end of the queue.
         self._promote()
         self._poll()
 
-    def _claim_and_deliver(self) -> None:
-        if self._transport.poll() or self._transport.deliveries.is_cut_short:
+    def _claim_and_deliver(self, queue: str | None = None) -> None:
+        idle = self._ears.attended()
+        delivered = self._poll_channels(queue, idle)
+        self._attend()
+        self._ears.take_all = queue is not None and not delivered
+        if self._transport.left_more():
+            self._pass_on(idle)
             # Not at once: the loop first hands what was delivered to the pool.
             self.nudge()
+        elif delivered:
+            self._promote_later()
         else:
             self._promote_due()
 
+    def _poll_channels(self, queue: str | None, idle: set[str]) -> int:
+        try:
+            return self._transport.poll(queue)
+        except Exception:
+            # The ring that was ours, and all until this is over, are for others.
+            self._leave(idle)
+            raise
+
+    def _leave(self, idle: set[str]) -> None:
+        self._ears.close(self._transport.transient)
+        self._pass_on(idle)
+
+    def _pass_on(self, idle: set[str]) -> None:
+        """Wake the next consumer of the queues that we heard of until now and hear of no more.
+
+        Who had no room before has told the next one already.
+        """
+        self._ring_others(idle - self._ears.attended())
+
+    def _ring_others(self, queues: set[str]) -> None:
+        if lasting := queues - self._transport.transient.keys():
+            bells.pass_on(self._transport.deliveries.session, lasting)
+
     def _promote_due(self) -> None:
         due = self._transport.promote_due()
-        if self._due_timer is not None:
-            self._due_timer.cancel()
-            self._due_timer = None
+        self._cancel(self._due_timer, self._promote_timer)
+        self._due_timer = self._promote_timer = None
         if due.promoted:
-            self.nudge()
+            self._on_due()
         elif due.wait_seconds is not None and due.wait_seconds < self._poll_seconds():
             # 0: another worker is promoting it right now.
-            self._due_timer = self._loop.call_later(max(0.001, due.wait_seconds), self.nudge)
+            self._due_timer = self._loop.call_later(max(0.001, due.wait_seconds), self._on_due)
 
-    def _watch(self, fd: int, callback: Callable[[], None]) -> None:
-        self._loop.add_reader(fd, callback)
-        self._fds.append(fd)
+    def _on_due(self) -> None:
+        """The others know by their own timers, but for those who did not look since it was published."""
+        self._ring_others(self._transport.queues() - self._ears.attended())
+        self.nudge()
 
-    def _unwatch(self, fd: int) -> None:
-        try:
-            self._loop.remove_reader(fd)
-        except (KeyError, ValueError, OSError, AttributeError):
-            pass  # The loop was reset after an error and has forgotten its readers already.
+    def _promote_later(self) -> None:
+        if self._promote_timer is None:
+            self._promote_timer = self._loop.call_later(_PROMOTE_AFTER_SECONDS, self._promote)
+
+    def _cancel(self, *timers: Any) -> None:
+        for timer in timers:
+            if timer is not None:
+                timer.cancel()
 
     def _every(self, seconds: float, action: Callable[[], None]) -> None:
         self._timers.append(self._loop.call_repeatedly(seconds, action))

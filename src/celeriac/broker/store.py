@@ -4,9 +4,10 @@ The verbs of the consuming side are in `deliveries`; both speak the same tables 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.db import DatabaseError, connections, transaction
 
@@ -46,36 +47,44 @@ class Store:
         self._routes: dict[str, tuple[int, list[Bound]]] = {}
         #: Bindings made here that are not known to be committed: (exchange, routing key, queue).
         self._unsure: set[tuple[str, str, str]] = set()
-        # No partial: Django asks a robust hook that fails for its __qualname__.
-        self._wake = lambda: bells.ring(alias)
+        # One object, by which `caller` knows it. No partial: Django asks a failed hook for its __qualname__.
+        self._wake = self._ring
+        #: Each connection's queues whose commit is not told of yet.
+        self._to_ring: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
     def publish(self, queue: str, message: Mapping[str, Any]) -> None:
         """Add a message; it exists if and only if the caller's transaction commits."""
         new = payload.new_message(queue, message, self._message_ttl(queue))
         caller.run(self.alias, lambda connection, queries: queries.publish(connection, new))
-        self.wake_consumers()
+        self.wake_consumers([queue])
 
     def broadcast(self, queues: list[str], message: Mapping[str, Any], lifetime: float) -> None:
         """Add a copy to each transient queue; it is gone after `lifetime` seconds at the latest."""
         copy = payload.new_copy(message, lifetime)
         caller.run(self.alias, lambda connection, _: routing.broadcast(connection, queues, copy))
-        self.wake_consumers()
+        self.wake_consumers(queues)
 
     def ask(self, exchange: str, message: Mapping[str, Any], lifetime: float) -> None:
         """Add a request of remote control at once, which no commit of the caller's may hold up."""
         copy, now = payload.new_copy(message, lifetime), clock.now()
 
-        def work(connection: Any, queries: Queries) -> None:
+        def work(connection: Any, queries: Queries) -> list[str]:
             if queues := [each.queue for each in routing.bindings(connection, exchange, now)]:
                 routing.broadcast(connection, queues, copy)
-                queries.notify(connection)
+                queries.notify(connection, queues)
+            return queues
 
-        apart.run(self.alias, work)
-        doorbell.ring(self.alias)
+        for queue in apart.run(self.alias, work):
+            doorbell.ring(self.alias, queue)
 
-    def wake_consumers(self) -> None:
-        """Ring once the caller's transaction has committed."""
+    def wake_consumers(self, queues: Iterable[str]) -> None:
+        """Wake one consumer of each queue once the caller's transaction has committed."""
+        # After a rollback they stay: the next commit rings in vain.
+        self._to_ring.setdefault(connections[self.alias], set()).update(queues)
         caller.after_commit(self.alias, self._wake)
+
+    def _ring(self) -> None:
+        bells.ring(self.alias, self._to_ring.pop(connections[self.alias], ()))
 
     def declare_queue(self, queue: str, message_ttl: int | None) -> None:
         """Make the queue known; `message_ttl` in milliseconds."""

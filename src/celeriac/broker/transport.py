@@ -91,24 +91,39 @@ class Transport(virtual.Transport):
         if self._hub_link is not None:
             self._hub_link.nudge()
 
-    def poll(self) -> int:
-        """Deliver what may be delivered and write the acks; how many messages were delivered."""
+    def poll(self, queue: str | None = None) -> int:
+        """Deliver what may be delivered, to the consumers of `queue` or to all, and write the acks.
+
+        How many messages were delivered.
+        """
         # A channel that has no room any more will not claim, and so not take back what its last claim said.
         self.deliveries.is_cut_short = False
-        delivered = self._poll_channels()
+        delivered = self._poll_channels(queue)
         # A claim writes the acks with it; these are for when there was no room for a claim.
         self.deliveries.flush()
         return delivered
 
+    def on_cancel(self) -> None:
+        """A channel consumes from one queue less."""
+        if self._hub_link is not None:
+            self._hub_link.on_cancel()
+
+    def left_more(self) -> bool:
+        """Whether the last look took as much as there was room for, or was cut short."""
+        return self.deliveries.is_cut_short or any(channel.left_more for channel in self.channels)
+
+    def queues(self) -> set[str]:
+        """The queues that the channels consume from."""
+        return {queue for each in self.channels for queue in each._active_queues}
+
+    def queues_with_room(self) -> set[str]:
+        """The queues of the channels that would take another message."""
+        return {queue for each in self.channels if each.has_room() for queue in each._active_queues}
+
     def promote_due(self) -> Due:
         """Make due messages ready; how many, and when the next one is due."""
-        lasting = [
-            queue
-            for channel in self.channels
-            for queue in channel._active_queues
-            if queue not in self.transient
-        ]
-        return self.deliveries.promote_due(lasting) if lasting else Due(0, None)
+        lasting = self.queues() - self.transient.keys()
+        return self.deliveries.promote_due(list(lasting)) if lasting else Due(0, None)
 
     def renew_bindings(self) -> None:
         """Keep the transient queues of this connection alive."""
@@ -141,5 +156,6 @@ class Transport(virtual.Transport):
             self._renewed_at = time.monotonic()
             self.renew_bindings()
 
-    def _poll_channels(self) -> int:
-        return sum(channel.poll() for channel in list(self.channels))
+    def _poll_channels(self, queue: str | None = None) -> int:
+        wanted = [each for each in self.channels if queue is None or queue in each._active_queues]
+        return sum(channel.poll() for channel in wanted)

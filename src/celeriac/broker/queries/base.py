@@ -58,8 +58,8 @@ class Queries:
     #: Appended where a planner would rather read the table, whose first pages may hold nothing but dead rows.
     _in_order = ""
 
-    def notify(self, connection: Connection) -> None:
-        """Wake the consumers on every host, where the database can."""
+    def notify(self, connection: Connection, payloads: Sequence[str]) -> None:
+        """Tell the consumers on every host, where the database can."""
 
     def check_version(self, connection: Connection) -> str | None:
         """Why this server cannot carry the broker, or None."""

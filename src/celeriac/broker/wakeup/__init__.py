@@ -1,1 +1,1 @@
-"""What wakes a consumer: LISTEN/NOTIFY, the doorbell of one host, and the slow poll behind both."""
+"""What wakes a consumer: the doorbells of one host, LISTEN/NOTIFY between hosts, a slow poll behind both."""
