@@ -159,6 +159,48 @@ def test_a_consumer_without_room_is_not_called(broker, idlers):
     assert bodies([full]) == ["held", "waiting"]
 
 
+def test_what_is_committed_behind_a_claims_back_is_heard(broker, idlers):
+    [busy] = idlers(1, prefetch=2)
+    publish(broker, "mails", "one", "two")
+    settle([busy])
+    original = busy.deliveries.claim
+
+    def claim(queues, limit):
+        claimed = original(queues, limit)
+        if not rows(broker, state=1):
+            publish(broker, "mails", "behind its back")
+            busy.deliveries.claim = original
+        return claimed
+
+    busy.deliveries.claim = claim
+    busy.delivered[0].ack()
+    settle([busy])
+
+    assert bodies([busy]) == ["behind its back", "one", "two"]
+
+
+def test_a_ring_that_was_not_heard_is_passed_on(broker, idlers):
+    [full] = idlers(1, prefetch=1)
+    publish(broker, "mails", "one")
+    settle([full])
+    original = full.deliveries.claim
+    told = []
+
+    def claim(queues, limit):
+        claimed = original(queues, limit)
+        assert doorbell.ring(broker, "mails")
+        return claimed
+
+    publish(broker, "mails", "two")
+    full.deliveries.claim = claim
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bells, "pass_on", lambda _, queues: told.append(queues))
+        full.delivered[0].ack()
+        settle([full])
+
+    assert told == [{"mails"}]
+
+
 def test_a_cancelled_consumer_leaves_its_rings_to_the_next(broker, idlers):
     first, second = idlers(2)
 

@@ -128,11 +128,13 @@ class HubLink:
 
     def _claim_and_deliver(self, queue: str | None = None) -> None:
         idle = self._ears.attended()
+        # Before the claim: what is committed behind its back must find somebody who hears.
+        self._attend()
         delivered = self._poll_channels(queue, idle)
         self._attend()
         self._ears.take_all = queue is not None and not delivered
+        self._pass_on(idle if self._transport.left_more() else set())
         if self._transport.left_more():
-            self._pass_on(idle)
             # Not at once: the loop first hands what was delivered to the pool.
             self.nudge()
         elif delivered:
@@ -155,9 +157,10 @@ class HubLink:
     def _pass_on(self, idle: set[str]) -> None:
         """Wake the next consumer of the queues that we heard of until now and hear of no more.
 
-        Who had no room before has told the next one already.
+        Who had no room before has told the next one already, but for a ring that came meanwhile.
         """
-        self._ring_others(idle - self._ears.attended())
+        self._ring_others((idle | self._ears.unheard) - self._ears.attended())
+        self._ears.unheard.clear()
 
     def _ring_others(self, queues: set[str]) -> None:
         if lasting := queues - self._transport.transient.keys():

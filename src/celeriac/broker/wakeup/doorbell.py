@@ -30,10 +30,14 @@ class Doorbell:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with suppress(FileExistsError):
-            os.mkfifo(path, mode=0o660)
         # Open for writing too: a pipe without a writer would be readable (end of file) for ever.
-        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
+        flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW
+        try:
+            self.fd = os.open(path, flags)
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                os.mkfifo(path, mode=0o660)
+            self.fd = os.open(path, flags)
         if not stat.S_ISFIFO(os.fstat(self.fd).st_mode):
             self.close()
             raise FileExistsError(path)

@@ -22,6 +22,8 @@ class Ears:
         self.are_good = runtime.directory(alias) is not None
         #: After a claim that found nothing the rings that are left are old ones.
         self.take_all = False
+        #: Queues that were rung when we left their bell.
+        self.unheard: set[str] = set()
 
     def attend(self, queues: Iterable[str], passing: Iterable[str] = ()) -> None:
         """Listen to these bells alone; the pipes of `passing` queues go when we no longer do."""
@@ -54,6 +56,8 @@ class Ears:
 
     def _leave(self, queue: str, *, remove: bool = False) -> None:
         bell = self._bells.pop(queue)
+        if bell.answer(all_rings=True):
+            self.unheard.add(queue)
         unwatch(self._loop, bell.fd)
         if remove:
             bell.remove()
