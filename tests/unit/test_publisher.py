@@ -43,6 +43,8 @@ def add_header():
         headers["traceparent"] = "00-abc"
 
     signals.before_task_publish.connect(add)
+    # Celery 5.5's sender keeps the list of receivers that it found, and a disconnection makes another one.
+    get_app().amqp.__dict__.pop("send_task_message", None)
     yield
     signals.before_task_publish.disconnect(add)
 
@@ -170,7 +172,7 @@ def test_the_apps_own_amqp_class_stays_below_ours(given):
     publisher.install(app)
 
     assert isinstance(app.amqp, OwnAMQP if given is OwnAMQP else AMQP)
-    assert app.amqp.send_task_message.__module__ == publisher.__name__
+    assert app.amqp.send_task_message.__module__.startswith(publisher.__name__)
 
 
 @pytest.mark.parametrize("task_id", ["i" * 256, "a\x00b"])

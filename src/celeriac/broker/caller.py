@@ -7,7 +7,8 @@ of a transaction goes over a session of the broker instead.
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from django.db import DatabaseError, connections, transaction
@@ -41,10 +42,16 @@ def run(alias: str, work: Work[T]) -> T:
     """
     connection = connections[alias]
     if connection.in_atomic_block:
-        return _explained(alias, lambda: work(connection, queries_for(connection)))
+        with explained(alias):
+            return work(connection, queries_for(connection))
     if _loop is not None and _loop[0] == threading.get_ident() and _loop[1].alias == alias:
         return _in_loop(_loop[1], work)
-    return _patiently(lambda: _explained(alias, lambda: work(connection, queries_for(connection))))
+
+    def once() -> T:
+        with explained(alias):
+            return work(connection, queries_for(connection))
+
+    return _patiently(once)
 
 
 def run_briefly(alias: str, work: Work[T]) -> T:
@@ -89,13 +96,34 @@ def in_transaction(alias: str, work: Callable[[], T]) -> T:
     if not connection.get_autocommit():
         _begin_manual(connection)
         return once()
+    return outside_of_transactions(alias, once)
+
+
+def in_one_statement(alias: str, work: Callable[[], T]) -> T:
+    """Do `work`, which is one statement: in the caller's transaction, without a savepoint, or by itself.
+
+    Where it fails inside of `atomic()`, that is rolled back, as by any failed query of Django's own.
+    """
+    connection = connections[alias]
+    if connection.in_atomic_block:
+        with transaction.mark_for_rollback_on_error(using=alias):
+            return work()
+    if not connection.get_autocommit():
+        return work()
+    return outside_of_transactions(alias, work)
+
+
+def outside_of_transactions(alias: str, work: Callable[[], T]) -> T:
+    """Do `work`, a transaction of its own: tried again for 10 s while the database is busy, and once on a
+    new connection when the old one was lost.
+    """
     try:
-        return _patiently(once)
+        return _patiently(work)
     except DatabaseError as error:
         if not failures.is_lost(error):
             raise
-    connection.close()
-    return _patiently(once)
+    connections[alias].close()
+    return _patiently(work)
 
 
 def after_commit(alias: str, action: Callable[[], None]) -> None:
@@ -130,9 +158,11 @@ def _patiently(work: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _explained(alias: str, work: Callable[[], T]) -> T:
+@contextmanager
+def explained(alias: str) -> Iterator[None]:
+    """Raise TablesMissing, which says what to do, where the database says that a table is not there."""
     try:
-        return work()
+        yield
     except DatabaseError as error:
         if failures.is_missing_table(error):
             raise TablesMissing(tables_missing(alias)) from error

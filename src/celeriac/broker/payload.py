@@ -1,10 +1,10 @@
 """A kombu message as text, and the columns that the store reads out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kombu.exceptions import EncodeError
-from kombu.utils.json import dumps, loads
+from kombu.utils.json import JSONEncoder, dumps, loads
 
 from celeriac.broker import clock
 from celeriac.broker.queries.base import NewMessage
@@ -24,6 +24,12 @@ def encode(message: Mapping[str, Any]) -> str:
     text = str(dumps(message))
     check_size(len(text), message.get("headers") or {})
     return text
+
+
+def encoder() -> Callable[[Any], str]:
+    """What kombu's `json` makes of a value, without making an encoder for each."""
+    encode: Callable[[Any], str] = JSONEncoder().encode
+    return encode
 
 
 def check_size(size: int, headers: Mapping[str, Any]) -> None:

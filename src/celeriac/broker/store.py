@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from django.db import DatabaseError, connections, transaction
 
-from celeriac.broker import apart, caller, clock, payload
+from celeriac.broker import apart, caller, clock, collecting, payload
 from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import STEP, Queries
 from celeriac.broker.queries.routing import Bound
@@ -55,13 +55,24 @@ class Store:
     def publish(self, queue: str, message: Mapping[str, Any]) -> None:
         """Add a message; it exists if and only if the caller's transaction commits."""
         new = payload.new_message(queue, message, self._message_ttl(queue))
+        if (block := collecting.collected(self.alias)) is not None:
+            block.messages.append(new)
+            return
         caller.run(self.alias, lambda connection, queries: queries.publish(connection, new))
         self.wake_consumers([queue])
 
     def broadcast(self, queues: list[str], message: Mapping[str, Any], lifetime: float) -> None:
         """Add a copy to each transient queue; it is gone after `lifetime` seconds at the latest."""
         copy = payload.new_copy(message, lifetime)
-        caller.run(self.alias, lambda connection, _: routing.broadcast(connection, queues, copy))
+
+        def write() -> None:
+            caller.run(self.alias, lambda connection, _: routing.broadcast(connection, queues, copy))
+
+        if (block := collecting.collected(self.alias)) is not None:
+            block.others.append(write)
+            block.queues.update(queues)
+            return
+        write()
         self.wake_consumers(queues)
 
     def ask(self, exchange: str, message: Mapping[str, Any], lifetime: float) -> None:

@@ -7,7 +7,7 @@ uncommitted unique key would make that worker wait: there the rows are written a
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -51,23 +51,31 @@ class Published:
     ignore_result: bool = False
 
 
+Sends = Sequence[tuple[Any, Published]]
+
+
 def results_alias() -> str:
     """The database of TaskResult; TaskRecord, Chord and ChordPart are written there too."""
     return router.db_for_write(TaskResult)
 
 
 def record_publish(backend: Any, broker_alias: str | None, published: Published) -> None:
-    """Write the rows of a published task; the one in PENDING where `backend` is ours.
+    """Write the rows of one published task; see `record_all`."""
+    record_all(broker_alias, [(backend, published)])
 
-    `broker_alias` is the database that carries the message, None for a broker that is no database.
-    Raises the database's error where the rows belong to the message's transaction. Elsewhere the message
-    is out already: a failure is logged, and the worker's first write makes the rows.
+
+def record_all(broker_alias: str | None, sent: Sends) -> None:
+    """Write the rows of published tasks; the one in PENDING where its `backend` is ours.
+
+    `broker_alias` is the database that carries the messages, None for a broker that is no database.
+    Raises the database's error where the rows belong to the messages' transaction. Elsewhere the messages
+    are out already: a failure is logged, and the worker's first write makes the rows.
     """
     alias = results_alias()
     if broker_alias == alias:
-        _write(backend, alias, published)
+        _write(alias, sent)
         return
-    after_commit = partial(_on_commit, alias, partial(_write_or_log, backend, alias, published))
+    after_commit = partial(_on_commit, alias, partial(_write_or_log, alias, sent))
     if broker_alias is None:
         after_commit()
     else:
@@ -81,29 +89,28 @@ def _on_commit(alias: str, then: Callable[[], None]) -> None:
         then()
 
 
-def _write_or_log(backend: Any, alias: str, published: Published) -> None:
+def _write_or_log(alias: str, sent: Sends) -> None:
     """Never raises: whoever called `delay()` would send the message a second time."""
     try:
-        until_stored(alias, partial(_write, backend, alias, published), tries=_TRIES, is_vital=False)
+        until_stored(alias, partial(_write, alias, sent), tries=_TRIES, is_vital=False)
     except SynchronousOnlyOperation:
-        _write_in_thread(backend, alias, published)
+        _write_in_thread(alias, sent)
     except Exception:
         logger.exception(
-            "Task %s[%s] was published, but its row PENDING could not be written to database %r: "
+            "%s was published, but its row PENDING could not be written to database %r: "
             "its history begins when a worker stores its first state.",
-            published.name,
-            published.task_id,
+            ", ".join(f"Task {each.name}[{each.task_id}]" for _, each in sent[:10]),
             alias,
         )
 
 
-def _write_in_thread(backend: Any, alias: str, published: Published) -> None:
+def _write_in_thread(alias: str, sent: Sends) -> None:
     """In an async view Django refuses its connections to the thread of the event loop."""
 
     def write() -> None:
         with forks.working():
             try:
-                _write_or_log(backend, alias, published)
+                _write_or_log(alias, sent)
             finally:
                 connections.close_all()
 
@@ -113,16 +120,23 @@ def _write_in_thread(backend: Any, alias: str, published: Published) -> None:
     thread.join()
 
 
-def _write(backend: Any, alias: str, published: Published) -> None:
+def _write(alias: str, sent: Sends) -> None:
+    connection = connections[alias]
+    # Where results go to another backend, nobody would ever move the row on.
+    rows = [
+        backend.pending_of(published)
+        for backend, published in sent
+        if not published.ignore_result and isinstance(backend, RowFormat)
+    ]
     # No savepoint: who publishes has one around the message and these rows.
     with transaction.atomic(using=alias, savepoint=False):
-        # Where results go to another backend, nobody would ever move the row on.
-        if not published.ignore_result and isinstance(backend, RowFormat):
-            upsert.insert_pending(connections[alias], [backend.pending_of(published)])
-        upsert.insert_records(connections[alias], [_record(published)])
+        if rows:
+            upsert.insert_pending(connection, rows)
+        upsert.insert_records(connection, [record_of(published) for _, published in sent])
 
 
-def _record(published: Published) -> TaskRecord:
+def record_of(published: Published) -> TaskRecord:
+    """What the publisher knows, as the row that stays."""
     return TaskRecord(
         task_id=published.task_id,
         task_name=published.name,

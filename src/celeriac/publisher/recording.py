@@ -1,26 +1,25 @@
-"""What `delay()` does beyond Celery: the message, its PENDING row and its record, all or none.
+"""The seam through which Celery publishes every task: message, PENDING row and record, all or none."""
 
-Celery publishes every task through `app.amqp.send_task_message`; that is the one seam, whatever the
-broker and however the task was called.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from celery import Celery
-from celery.app.amqp import AMQP
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.utils.dateparse import parse_datetime
 from django_celery_results.models import TaskResult
 
 from celeriac import after_task
 from celeriac.broker import caller, payload
+from celeriac.broker.collecting import collecting
 from celeriac.broker.explaining import explained
 from celeriac.broker.transport import Transport
 from celeriac.database import failures
 from celeriac.errors import TablesMissing
 from celeriac.models import TaskRecord
+from celeriac.publisher import blocks
+from celeriac.publisher.blocks import Block
 from celeriac.results.pending import Published, record_publish
 
 Send = Callable[..., Any]
@@ -31,23 +30,6 @@ LONGEST_ID = min(
 )
 
 
-def install(app: Celery) -> None:
-    """Let the app publish through us."""
-    after_task.connect()
-    base = app.__dict__["amqp"].__class__ if "amqp" in app.__dict__ else _class(app.amqp_cls)
-    if issubclass(base, _Recording):
-        return
-    app.amqp_cls = type("AMQP", (_Recording, base), {})
-    app.__dict__.pop("amqp", None)
-
-
-class _Recording(AMQP):
-    """Celery's AMQP, whose sender also records."""
-
-    def _create_task_sender(self) -> Send:
-        return recording(self.app, super()._create_task_sender())
-
-
 def recording(app: Celery, send: Send) -> Send:
     """The sender that also writes the PENDING row and the record, as this app's settings say.
 
@@ -56,23 +38,51 @@ def recording(app: Celery, send: Send) -> Send:
 
     def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
         _refuse_unstorable(_task_id(message))
-        alias = _alias(producer)
+        alias = alias_of(producer)
         if alias is not None and after_task.must_wait(alias, _task_id(message)):
             after_task.wait(partial(_send_anew, app, send, name, message, options))
             return None
-        if alias is None:
-            _refuse_too_large(message)
-
-        def publish() -> Any:
-            sent = send(producer, name, message, **options)
-            # Read afterwards: what `before_task_publish` added belongs to the exact message.
-            _record(app, alias, _published(name, message, options))
-            return sent
-
+        to = _to_other_broker if alias is None else partial(_to_database, alias)
         with explained(name, producer):
-            return publish() if alias is None else caller.in_transaction(alias, publish)
+            return to(app, send, producer, name, message, options)
 
     return send_task_message
+
+
+def _to_database(
+    alias: str, app: Celery, send: Send, producer: Any, name: str, message: Any, options: Any
+) -> Any:
+    bulk = blocks.current()
+    collected = bulk.block(alias) if bulk is not None else None
+    block = Block(alias) if collected is None else collected
+    before = block.sizes()
+    try:
+        with collecting(block.messages):
+            sent = send(producer, name, message, **options)
+        # Read afterwards: what `before_task_publish` added belongs to the exact message.
+        block.add(connections[alias], app.backend, _published(name, message, options))
+        block.show(before)
+    except BaseException:
+        # Who catches this within a bulk block has not published it.
+        block.take_back(before)
+        raise
+    if collected is None:
+        with tables_named(alias):
+            block.write()
+    return sent
+
+
+def _to_other_broker(app: Celery, send: Send, producer: Any, name: str, message: Any, options: Any) -> Any:
+    _refuse_too_large(message)
+    bulk = blocks.current()
+    if bulk is not None and bulk.has_all:
+        sent = send(bulk.held.producer(app, name, producer), name, message, **options)
+        bulk.add(app.backend, _published(name, message, options))
+        return sent
+    sent = send(producer, name, message, **options)
+    with tables_named("default"):
+        record_publish(app.backend, None, _published(name, message, options))
+    return sent
 
 
 def _send_anew(app: Celery, send: Send, name: str, message: Any, options: Any) -> None:
@@ -141,24 +151,18 @@ def _published(name: str, message: Any, options: Any) -> Published:
     )
 
 
-def _record(app: Celery, alias: str | None, published: Published) -> None:
+@contextmanager
+def tables_named(alias: str) -> Iterator[None]:
+    """Raise TablesMissing where the tables of results are not there."""
     try:
-        record_publish(app.backend, alias, published)
+        yield
     except DatabaseError as error:
         if failures.is_missing_table(error):
-            raise TablesMissing(caller.tables_missing(alias or "default")) from error
+            raise TablesMissing(caller.tables_missing(alias)) from error
         raise
 
 
-def _alias(producer: Any) -> str | None:
+def alias_of(producer: Any) -> str | None:
     """The database of the broker; None for RabbitMQ, Redis and the others."""
     transport = producer.connection.transport if producer.connection else None
     return transport.alias if isinstance(transport, Transport) else None
-
-
-def _class(reference: Any) -> type[AMQP]:
-    if isinstance(reference, type):
-        return reference
-    module, _, name = str(reference).replace(":", ".").rpartition(".")
-    found: type[AMQP] = getattr(__import__(module, fromlist=[name]), name)
-    return found

@@ -1,0 +1,176 @@
+"""What is published together: one task with its rows, or everything of a `bulk()` block or a group."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper as Connection
+
+from celeriac.broker import collecting, holding, writing
+from celeriac.broker.collecting import Collected
+from celeriac.database.inserting import Insert, Row
+from celeriac.results import pending, publishing
+from celeriac.results.pending import Published
+from celeriac.results.rows import RowFormat
+
+_current: ContextVar["Bulk | None"] = ContextVar("celeriac_bulk", default=None)
+
+
+_seen: ContextVar["list[Seen] | None"] = ContextVar("celeriac_seen", default=None)
+
+#: How much of everything a block had: messages, other statements, rows in PENDING, records.
+Sizes = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one publish has put into a block."""
+
+    alias: str
+    messages: list[Any]
+    has_others: bool
+    pending: list[Row]
+    records: list[Row]
+
+
+class Block:
+    """Tasks for one database, which also may have their rows."""
+
+    def __init__(self, alias: str) -> None:
+        self.messages = Collected(alias)
+        #: Whether the rows are in the database of the messages, and so in one transaction with them.
+        self.has_rows = pending.results_alias() == alias
+        self.pending: list[Row] = []
+        self.records: list[Row] = []
+        #: What has its rows elsewhere, after the commit: (backend, what was published).
+        self.elsewhere: list[tuple[Any, Published]] = []
+
+    def add(self, connection: Connection, backend: Any, published: Published) -> None:
+        """Take in the rows of a task whose message is in `messages`."""
+        if not self.has_rows:
+            self.elsewhere.append((backend, published))
+            return
+        # Where results go to another backend, nobody would ever move the row on.
+        if not published.ignore_result and isinstance(backend, RowFormat):
+            self.pending.append(publishing.pending_row(connection, backend.pending_of(published)))
+        self.records.append(publishing.record_row(connection, pending.record_of(published)))
+
+    def sizes(self) -> Sizes:
+        """How much there is now; for `take_back` and `show`."""
+        return len(self.messages.messages), len(self.messages.others), len(self.pending), len(self.records)
+
+    def take_back(self, to: Sizes) -> None:
+        """Forget what came after `to`."""
+        messages, others, pending, records = to
+        del self.messages.messages[messages:], self.messages.others[others:]
+        del self.pending[pending:], self.records[records:]
+
+    def show(self, since: Sizes) -> None:
+        """Let whoever watches see what came since then."""
+        if (seen := _seen.get()) is not None:
+            messages, others, pending, records = since
+            seen.append(
+                Seen(
+                    self.messages.alias,
+                    self.messages.messages[messages:],
+                    len(self.messages.others) > others,
+                    self.pending[pending:],
+                    self.records[records:],
+                )
+            )
+
+    def write(self) -> None:
+        """Write all of it: a part of the caller's transaction, or a transaction of its own."""
+        writing.write(self.messages, self._beside)
+        if self.elsewhere:
+            pending.record_all(self.messages.alias, self.elsewhere)
+
+    def _beside(self, connection: Connection) -> Sequence[Insert]:
+        return publishing.inserts(connection, self.pending, self.records) if self.records else ()
+
+
+class Bulk:
+    """What is collected until the end of the outermost block."""
+
+    def __init__(self, *, has_all: bool) -> None:
+        #: Whether what goes to a broker that is no database is collected too.
+        self.has_all = has_all
+        self._blocks: dict[str, tuple[int, Block]] = {}
+        self.held = holding.Held()
+        #: Tasks for a broker that is no database: (messages held with it, backend, what was published).
+        self._at_other_brokers: list[tuple[int, Any, Published]] = []
+
+    def block(self, alias: str) -> Block | None:
+        """The block of a database; None inside of a transaction that began after it and ends before it."""
+        depth = collecting.depth(alias)
+        if alias not in self._blocks:
+            self._blocks[alias] = depth, Block(alias)
+        begun_at, block = self._blocks[alias]
+        return block if depth == begun_at else None
+
+    def add(self, backend: Any, published: Published) -> None:
+        """Take in the rows of a task whose message is in `held`."""
+        self._at_other_brokers.append((len(self.held), backend, published))
+
+    def publish(self) -> None:
+        """Publish what was collected, in the order of the calls for each broker."""
+        for _, block in self._blocks.values():
+            if block.messages.messages or block.messages.others:
+                block.write()
+        try:
+            self.held.send()
+        finally:
+            sent = [each[1:] for each in self._at_other_brokers if each[0] <= self.held.sent]
+            if sent:
+                pending.record_all(None, sent)
+
+
+def current() -> Bulk | None:
+    """The block that collects here, in this thread or asynchronous task."""
+    return _current.get()
+
+
+@contextmanager
+def watching() -> Iterator[list[Seen]]:
+    """What is published within, task by task."""
+    seen: list[Seen] = []
+    token = _seen.set(seen)
+    try:
+        yield seen
+    finally:
+        _seen.reset(token)
+
+
+@contextmanager
+def bulk() -> Iterator[None]:
+    """Collect every `delay()` and `apply_async()` within, and publish them together at the end.
+
+    In the caller's transaction if there is one. An exception publishes nothing; a block within another one
+    is a part of that. What is called inside of an `atomic()` that begins and ends within the block is
+    written there and then, for its rollback must take it along.
+    """
+    with _collecting(has_all=True):
+        yield
+
+
+@contextmanager
+def group_of_tasks() -> Iterator[None]:
+    """Collect as `bulk` does, where a database carries the messages; elsewhere a group goes out as ever."""
+    with _collecting(has_all=False):
+        yield
+
+
+@contextmanager
+def _collecting(*, has_all: bool) -> Iterator[None]:
+    if _current.get() is not None:
+        yield
+        return
+    collected = Bulk(has_all=has_all)
+    token = _current.set(collected)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+    collected.publish()
