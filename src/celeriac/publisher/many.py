@@ -4,8 +4,10 @@ Signatures of one task without options differ in their arguments alone: for thos
 is left out, as far as all of it is Celery's own.
 """
 
+import gc
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +32,20 @@ def publish_many(signatures: Iterable[Any]) -> list[Any]:
     """
     with bulk():
         publish = _Many().publish
-        return [publish(signature) for signature in signatures]
+        with _without_garbage_collection():
+            return [publish(signature) for signature in signatures]
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Make many objects that all stay: looking for dead ones among them took a fifth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Many:
