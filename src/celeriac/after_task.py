@@ -18,6 +18,8 @@ from celery._state import get_current_worker_task
 from celery.exceptions import Ignore, OperationalError
 from django.db import Error, connections
 
+from celeriac.results import noting
+
 logger = logging.getLogger(__name__)
 
 _waiting = threading.local()
@@ -31,6 +33,7 @@ def must_wait(alias: str, task_id: str) -> bool:
 
 def wait(publish: Callable[[], Any]) -> None:
     """Publish when the body of the running task has ended."""
+    noting.withhold()
     _waiting.__dict__.setdefault("publishes", []).append(publish)
 
 

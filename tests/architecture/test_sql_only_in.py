@@ -6,6 +6,8 @@ from tests.architecture.source import modules, name_of, strings_of
 
 HOMES = (
     "broker/queries/",
+    "results/records.py",
+    "results/tables.py",
     "results/upsert.py",
     "results/publishing.py",
     "database/inserting.py",

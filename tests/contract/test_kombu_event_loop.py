@@ -5,6 +5,7 @@
 | 30 | BaseEventLoop.ack_from_another_thread   | an_ack_that_another_thread_asks_for_brings_the_next_message |
 """
 
+import os
 import threading
 import time
 
@@ -113,3 +114,24 @@ def test_a_closed_connection_leaves_nothing_in_the_loop(connection, hub):
 
     assert len(hub.readers) == readers
     assert all(entry.canceled for *_, entry in hub.timer._queue)
+
+
+def test_a_nudge_of_another_thread_during_a_nudge_is_not_lost(connection, hub, monkeypatch):
+    connection.connect()
+    connection.register_with_event_loop(hub)
+    link = connection.transport._hub_link
+    read, polls = os.read, []
+
+    def nudged_before(fd, size):
+        if fd == link._self_pipe[0]:
+            link.nudge()
+        return read(fd, size)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "read", nudged_before)
+        link._on_nudge()
+    link._claim_and_deliver = lambda *_, **__: polls.append(1)
+
+    link.nudge()
+
+    assert run_until(hub, lambda: polls) < 0.9

@@ -12,7 +12,7 @@ from django_celery_results.managers import TxIsolationWarning
 from django_celery_results.models import GroupResult, TaskResult
 
 from celeriac.models import TaskRecord
-from celeriac.results import upsert
+from celeriac.results import records, upsert
 from tests.databases import emptied_afterwards
 from tests.results import context, make_app, mark, record, results_in, row
 
@@ -157,7 +157,7 @@ def test_a_late_start_is_not_seen_after_the_success(app):
 
 
 def test_the_record_counts_attempts_and_knows_when_they_started_and_ended(app, alias):
-    upsert.insert_records(connections[alias], [TaskRecord(task_id="a", task_name="t", message="{}")])
+    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="t", message="{}")])
 
     for state in (states.STARTED, states.RETRY, states.STARTED, states.SUCCESS):
         app.backend.store_result("a", None, state, request=context("a"))

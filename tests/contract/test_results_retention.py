@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
 from celeriac.models import Chord, ChordPart, TaskRecord
-from celeriac.results import retention, upsert
+from celeriac.results import records, retention, upsert
 from tests.results import counted_queries, mark, results_in
 
 DAY = timedelta(days=1)
@@ -73,7 +73,7 @@ def test_records_go_like_their_results(alias):
 
 
 def test_a_record_that_only_a_worker_made_goes_too(alias):
-    upsert.count_attempt(connections[alias], "a", "t", days_ago(11))
+    records.add_runs(connections[alias], [records.Run("a", "t", 1, days_ago(11))])
 
     retention.expire(alias, DAY)
 

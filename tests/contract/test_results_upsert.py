@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from celeriac.models import TaskRecord
-from celeriac.results import upsert
+from celeriac.results import records, tables, upsert
 from tests.results import counted_queries, mark, record, row
 
 
@@ -122,11 +122,11 @@ def test_many_tasks_are_one_statement(alias):
 
 
 def test_more_tasks_than_a_statement_takes_are_all_stored(alias):
-    writes = [mark(f"task-{number}", states.RECEIVED) for number in range(2 * upsert.MOST_ROWS + 1)]
+    writes = [mark(f"task-{number}", states.RECEIVED) for number in range(2 * tables.MOST_ROWS + 1)]
 
     upsert.write(connections[alias], writes)
 
-    assert TaskResult.objects.using(alias).count() == 2 * upsert.MOST_ROWS + 1
+    assert TaskResult.objects.using(alias).count() == 2 * tables.MOST_ROWS + 1
 
 
 def test_text_that_no_database_takes_is_stored_visibly(alias):
@@ -149,21 +149,21 @@ def test_a_published_task_does_not_touch_a_row_that_is_there(alias):
 
 
 def test_each_started_run_is_counted(alias):
-    upsert.insert_records(connections[alias], [TaskRecord(task_id="a", task_name="shop.pay", message="{}")])
+    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="shop.pay", message="{}")])
     last = timezone.now().replace(microsecond=0)
 
-    upsert.count_attempt(connections[alias], "a", "shop.pay", last - timedelta(minutes=1))
-    upsert.count_attempt(connections[alias], "a", "shop.pay", last)
+    records.add_runs(connections[alias], [records.Run("a", "shop.pay", 1, last - timedelta(minutes=1))])
+    records.add_runs(connections[alias], [records.Run("a", "shop.pay", 1, last)])
 
     found = record(alias, "a")
     assert (found.attempts, found.started_at, found.message) == (2, last, "{}")
 
 
 def test_a_record_that_a_worker_made_is_filled_by_its_publisher(alias):
-    upsert.count_attempt(connections[alias], "a", "shop.pay", timezone.now())
+    records.add_runs(connections[alias], [records.Run("a", "shop.pay", 1, timezone.now())])
 
     known = {"queue": "mail", "priority": 3, "root_id": "r", "message": "{}"}
-    upsert.insert_records(connections[alias], [TaskRecord(task_id="a", task_name="shop.pay", **known)])
+    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="shop.pay", **known)])
 
     found = record(alias, "a")
     assert {name: getattr(found, name) for name in known} == known
@@ -171,13 +171,9 @@ def test_a_record_that_a_worker_made_is_filled_by_its_publisher(alias):
 
 
 def test_a_second_publish_keeps_the_first_message(alias):
-    upsert.insert_records(
-        connections[alias], [TaskRecord(task_id="a", task_name="t", message="1", queue="q1")]
-    )
+    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="t", message="1", queue="q1")])
 
-    upsert.insert_records(
-        connections[alias], [TaskRecord(task_id="a", task_name="t", message="2", queue="q2")]
-    )
+    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="t", message="2", queue="q2")])
 
     found = record(alias, "a")
     assert (found.message, found.queue) == ("1", "q1")

@@ -104,7 +104,7 @@ def test_only_tasks_with_a_row_are_marked(app, main_process):
     for request in (_request(app, "a"), _request(app, "ignored", ignore_result=True)):
         received._on_received(marks, request=request)
 
-    assert [request.id for request in marks._requests] == ["a"]
+    assert [request.id for _, request in marks._requests] == ["a"]
 
 
 def _request(app, task_id, **headers):

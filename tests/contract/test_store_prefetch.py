@@ -259,8 +259,8 @@ def test_a_long_row_of_expired_messages_is_worked_off_in_parts(connection, broke
     transport = connection.transport
 
     assert transport.poll() == 0
-    assert transport.deliveries.is_cut_short
-    while transport.deliveries.is_cut_short:
+    assert transport.deliveries.claims.is_cut_short
+    while transport.deliveries.claims.is_cut_short:
         transport.poll()
 
     assert taking.payloads == ["in time"]
@@ -273,9 +273,9 @@ def test_a_channel_that_has_no_room_any_more_does_not_ask_for_another_look(conne
     taking = Taking(connection, 1)
     transport = connection.transport
     transport.poll()
-    assert transport.deliveries.is_cut_short
+    assert transport.deliveries.claims.is_cut_short
 
     taking.consumer.cancel()
     transport.poll()
 
-    assert not transport.deliveries.is_cut_short
+    assert not transport.deliveries.claims.is_cut_short

@@ -8,7 +8,7 @@ import pytest
 from celery import states
 from django.db import OperationalError
 
-from celeriac.results import retry, upsert, writer
+from celeriac.results import retry, tables, writer
 from celeriac.results.writer import Writer
 from tests.results import mark
 
@@ -94,12 +94,12 @@ def test_a_batch_has_an_end(make, stored):
     target = make()
     gate = hold(target)
 
-    for number in range(upsert.MOST_ROWS + 1):
+    for number in range(tables.MOST_ROWS + 1):
         target.submit(received(str(number)))
     gate.opened.set()
 
     assert target.flush(30)
-    assert [len(batch) for batch in stored] == [upsert.MOST_ROWS, 1]
+    assert [len(batch) for batch in stored] == [tables.MOST_ROWS, 1]
 
 
 def test_a_busy_database_is_tried_until_it_is_free(make, monkeypatch):

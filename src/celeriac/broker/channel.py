@@ -52,11 +52,12 @@ class Channel(Publishing):
         self.connection.on_consume()
 
     def basic_cancel(self, consumer_tag: str) -> None:
-        """Stop delivering to a consumer; what it holds stays held."""
+        """Stop delivering to a consumer; what it holds stays held, what was claimed ahead goes back."""
         if consumer_tag in self._consumers:
             self._consumers.remove(consumer_tag)
             queue = self._tag_to_queue.pop(consumer_tag)
             self._active_queues.remove(queue)
+            self.deliveries.claims.give_back()
             if queue not in self._active_queues:
                 self._callbacks.pop(queue, None)
                 if self.connection is not None:
@@ -113,7 +114,7 @@ class Channel(Publishing):
         self.left_more = len(found) >= limit
         if lasting and not self.left_more:
             claimed = self._claim_or_nothing(lasting, limit - len(found), has_other=bool(found))
-            self.left_more = self.deliveries.left_more
+            self.left_more = self.deliveries.claims.left_more
             found += [(each.queue, message) for each in claimed if (message := self._readable(each))]
         return found
 

@@ -6,18 +6,15 @@ the channel that delivered, and Celery may ack from any thread.
 
 import logging
 import os
-import secrets
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from django.db import connections
-
-from celeriac.broker import clock, judging, presence
+from celeriac.broker import clock, judging
+from celeriac.broker.claims import Claims, Reading
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import STEP, Claimed, Queries
@@ -25,9 +22,6 @@ from celeriac.broker.session import BrokerSession
 from celeriac.broker.settlements import Pair, Settlement, Settlements, Verb, write
 
 logger = logging.getLogger(__name__)
-
-#: Of one look, when all that it finds is expired.
-_MOST_CLAIMS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +66,43 @@ class Deliveries:
         """Hold nothing: at the beginning, and in the child of a fork."""
         self._lock = threading.RLock()
         self._held: dict[str, Held] = {}
+        #: Tags of held messages whose acks were written, or are in the flusher's hands.
+        self._is_done: set[str] = set()
         self._settlements = Settlements()
+        self.claims = Claims(self.alias, self.session, self._settlements)
         #: Set by the event loop: called when there is something to write or room for more.
         self.nudge: Callable[[], None] | None = None
-        self._token = 0
-        #: Whether the last claim left off although nothing was fit, and more was there.
-        self.is_cut_short = False
-        #: Whether the last claim took as many as it had room for: there may be more.
-        self.left_more = False
+        #: Set by the worker's flusher: called when there is something to write; True: at once.
+        self.collect_acks: Callable[[bool], None] | None = None
 
     def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
-        """Make up to `limit` messages ours; what is expired or was given up too often is settled here."""
-        # Those behind what is not fit must not wait for the next look, nor the loop for all of that.
-        for _ in range(_MOST_CLAIMS):
-            claimed = self._claim(queues, limit)
-            self.left_more = len(claimed) >= limit
-            fit = judging.fit(self._settlements, claimed)
-            self.flush_if_decided()
-            if fit or not claimed:
-                return fit
-        self.is_cut_short = True
-        return []
+        """Up to `limit` messages that are ours from now on; none when the flusher is about to claim some."""
+        found = self.claims.from_ahead(queues, limit)
+        if self.collect_acks is not None and not found and self.claims.may_wait():
+            self.collect_acks(True)
+            return []
+        found = found or self.claims.claim(queues, limit, writes_acks=self.collect_acks is None)
+        self.flush_if_decided()
+        return found
+
+    def has_backlog(self) -> bool:
+        """Whether the flusher has messages for us, or is about to: nobody need tell us of new ones."""
+        return self.collect_acks is not None and self.claims.has_more()
+
+    def exchange(self, read: Callable[[], Iterable[str] | None], store: Callable[[Any], object]) -> None:
+        """For the flusher: write what was decided behind `store`, and claim ahead, in one transaction.
+
+        `read` tells the tags of messages that are done, whether Celery has acknowledged them yet or not; None
+        where there is nothing to store. Raises BrokerConnectionLost and the like, or what `read` raises, and
+        keeps what was decided.
+        """
+
+        def reading() -> Reading:
+            tags = read()
+            return Reading({}, None) if tags is None else Reading(self._noted_as_done(tags), store)
+
+        if self.claims.exchange(reading) and self.nudge is not None:
+            self.nudge()
 
     def collect(self, queues: Sequence[str], limit: int) -> list[tuple[int, str, str]]:
         """Take messages out of transient queues."""
@@ -150,14 +160,17 @@ class Deliveries:
 
     def flush(self) -> None:
         """Write what was decided. Raises BrokerConnectionLost, and keeps it for the next time."""
+        if self.collect_acks is not None:
+            return self.collect_acks(False) if self._settlements.are_waiting() else None
         batch = self._settlements.take()
         if not batch:
-            return
+            return None
         try:
             self.session.run(lambda connection, queries: write(connection, queries, batch))
         except BaseException:
             self._settlements.put_back(batch)
             raise
+        return None
 
     def flush_if_decided(self) -> None:
         """Write what was decided, if the database lets us; otherwise it is kept."""
@@ -167,7 +180,8 @@ class Deliveries:
 
     def close(self) -> None:
         """End of the process: write what was decided, give back the rest; may be called twice."""
-        self.nudge = None
+        self.nudge = self.collect_acks = None
+        self.claims.give_back()
         with self._lock:
             tags = list(self._held)
         try:
@@ -176,46 +190,32 @@ class Deliveries:
             logger.warning("The others will find out by themselves what this worker held: %s", error)
         self.session.close()
 
-    def _claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
-        worker = presence.worker_id(self.alias)
-        token = self._next_token()
-        batch = self._settlements.take()
-
-        def work(connection: Any, queries: Queries) -> list[Claimed]:
-            write(connection, queries, batch)
-            return queries.claim(connection, queues, limit, worker, token)
-
-        try:
-            # On SQLite the statement is its own transaction, and an idle look takes no write lock.
-            return self.session.run(work, atomic=bool(batch) or self._vendor() == "mysql")
-        except BaseException:
-            self._settlements.put_back(batch)
-            self._settlements.doubt(worker, token)
-            raise
+    def _noted_as_done(self, tags: Iterable[str]) -> dict[str, Pair]:
+        """Those that are held: their acks go with what was noted, and Celery's own will not be written."""
+        with self._lock:
+            found = {tag: self._held[tag].pair for tag in tags if tag in self._held}
+            self._is_done.update(found)
+        return found
 
     def _settle(self, tag: str, verb: Verb, reason: str = "") -> bool:
         with self._lock:
             held = self._held.pop(tag, None)
             if held is None:
                 return False
-            self._settlements.add(tag, Settlement(verb, held.pair, reason))
+            if tag in self._is_done:
+                self._is_done.discard(tag)
+            else:
+                self._settlements.add(tag, Settlement(verb, held.pair, reason))
         held.settled()
         return True
 
     def _write_soon(self) -> None:
+        if self.collect_acks is not None:
+            self.collect_acks(False)
         if self.nudge is not None:
             self.nudge()
-        else:
+        elif self.collect_acks is None:
             self.flush()
-
-    def _next_token(self) -> int:
-        """New at every claim, and greater than the one before; see `restoring.restore`."""
-        with self._lock:
-            self._token = max(self._token + 1, time.time_ns() // 1000 << 10 | secrets.randbits(10))
-            return self._token
-
-    def _vendor(self) -> str:
-        return connections[self.alias].vendor
 
 
 def close_all() -> None:

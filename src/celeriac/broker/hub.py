@@ -1,7 +1,10 @@
 """The transport's place in a worker's event loop: what wakes it, and what happens then."""
 
 import logging
+import math
 import os
+import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +24,10 @@ logger = logging.getLogger(__name__)
 
 #: A host without a doorbell and a server without LISTEN: look this often instead.
 _BARE_POLL_SECONDS = 0.1
-#: After a delivery the look for due messages waits for so long: the task goes first, and looks are few.
+#: The look for due messages waits for so long after the last one and after a delivery: the task goes first.
 _PROMOTE_AFTER_SECONDS = 0.02
+#: The same while other messages are at hand: what becomes due stands behind those.
+_PROMOTE_BEHIND_SECONDS = 0.2
 #: Transient queues of this worker are renewed this often; remote control's own expire after 10 s.
 _RENEW_SECONDS = 3.0
 
@@ -40,7 +45,10 @@ class HubLink:
         self._timers: list[Any] = []
         self._due_timer: Any = None
         self._promote_timer: Any = None
+        self._promoted_at = -math.inf
         self._is_nudged = False
+        #: Whether the next nudge is about the transient queues too, whose bells are heard otherwise.
+        self._looks_everywhere = True
         self._self_pipe = os.pipe()
         self._ears = Ears(self._alias, loop, self._on_bell)
         self._listener: Listener | None = None
@@ -72,6 +80,11 @@ class HubLink:
             except OSError:
                 pass  # Full, or closed at the end: there is a wake-up under way, or none needed.
 
+    def on_consume(self) -> None:
+        """There is a new consumer, whose queue may have messages already."""
+        self._looks_everywhere = True
+        self.nudge()
+
     def on_cancel(self) -> None:
         """A consumer was cancelled: what it heard of is for others from now on."""
         idle = self._ears.attended()
@@ -99,8 +112,8 @@ class HubLink:
         return options().poll_seconds if wakes else min(_BARE_POLL_SECONDS, options().poll_seconds)
 
     def _attend(self) -> None:
-        """Hear of the queues that there is room for."""
-        self._ears.attend(self._transport.queues_with_room(), self._transport.transient)
+        """Hear of the queues that there is room for; who has more than enough to do leaves it to others."""
+        self._ears.attend(self._transport.queues_to_hear_of(), self._transport.transient)
 
     def _on_far_ring(self, queue: str) -> None:
         """On the listener's thread: another host has a message."""
@@ -108,12 +121,14 @@ class HubLink:
             self.nudge()
 
     def _on_nudge(self) -> None:
-        self._is_nudged = False
         try:
             os.read(self._self_pipe[0], 4096)
         except BlockingIOError:
             pass
-        self._poll()
+        # Not before the read, which would take the byte of another thread that nudges in between: for ever
+        # after there would be no byte, and everybody would rely on it.
+        self._is_nudged = False
+        self._outage.guard(lambda: self._claim_and_deliver(is_lasting=not self._looks_everywhere))()
 
     def _on_bell(self, queue: str) -> None:
         self._outage.guard(lambda: self._claim_and_deliver(queue))()
@@ -126,25 +141,26 @@ class HubLink:
         self._promote()
         self._poll()
 
-    def _claim_and_deliver(self, queue: str | None = None) -> None:
+    def _claim_and_deliver(self, queue: str | None = None, *, is_lasting: bool = False) -> None:
+        self._looks_everywhere = self._looks_everywhere and is_lasting
         idle = self._ears.attended()
         # Before the claim: what is committed behind its back must find somebody who hears.
         self._attend()
-        delivered = self._poll_channels(queue, idle)
+        delivered = self._poll_channels(queue, idle, is_lasting=is_lasting)
         self._attend()
         self._ears.take_all = queue is not None and not delivered
         self._pass_on(idle if self._transport.left_more() else set())
         if self._transport.left_more():
             # Not at once: the loop first hands what was delivered to the pool.
             self.nudge()
-        elif delivered:
+        elif delivered or time.monotonic() - self._promoted_at < _PROMOTE_AFTER_SECONDS:
             self._promote_later()
         else:
             self._promote_due()
 
-    def _poll_channels(self, queue: str | None, idle: set[str]) -> int:
+    def _poll_channels(self, queue: str | None, idle: set[str], *, is_lasting: bool) -> int:
         try:
-            return self._transport.poll(queue)
+            return self._transport.poll(queue, is_lasting=is_lasting)
         except Exception:
             # The ring that was ours, and all until this is over, are for others.
             self._leave(idle)
@@ -167,6 +183,7 @@ class HubLink:
             bells.pass_on(self._transport.deliveries.session, lasting)
 
     def _promote_due(self) -> None:
+        self._promoted_at = time.monotonic()
         due = self._transport.promote_due()
         self._cancel(self._due_timer, self._promote_timer)
         self._due_timer = self._promote_timer = None
@@ -174,7 +191,7 @@ class HubLink:
             self._on_due()
         elif due.wait_seconds is not None and due.wait_seconds < self._poll_seconds():
             # 0: another worker is promoting it right now.
-            self._due_timer = self._loop.call_later(max(0.001, due.wait_seconds), self._on_due)
+            self._due_timer = self._loop.call_later(max(0.001, due.wait_seconds), self._promote)
 
     def _on_due(self) -> None:
         """The others know by their own timers, but for those who did not look since it was published."""
@@ -183,7 +200,9 @@ class HubLink:
 
     def _promote_later(self) -> None:
         if self._promote_timer is None:
-            self._promote_timer = self._loop.call_later(_PROMOTE_AFTER_SECONDS, self._promote)
+            is_busy = self._transport.deliveries.has_backlog()
+            seconds = _PROMOTE_BEHIND_SECONDS if is_busy else _PROMOTE_AFTER_SECONDS
+            self._promote_timer = self._loop.call_later(seconds, self._promote)
 
     def _cancel(self, *timers: Any) -> None:
         for timer in timers:
@@ -197,11 +216,12 @@ class HubLink:
         """kombu before 5.7: `call_soon` from a pool's thread waits until the loop wakes, up to 1 s."""
         if hasattr(self._loop, "_waker"):
             return
-        original = type(self._loop).call_soon
+        original, this_thread = type(self._loop).call_soon, threading.get_ident()
 
         def call_soon(callback: Any, *args: Any) -> Any:
             entry = original(self._loop, callback, *args)
-            self.nudge()
+            if threading.get_ident() != this_thread:
+                self.nudge()
             return entry
 
         self._loop.call_soon = call_soon

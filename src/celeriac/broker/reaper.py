@@ -7,6 +7,7 @@ living are as silent as the dead, and whoever gets through first must not condem
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -27,6 +28,10 @@ _REMEMBER_SECONDS = 24 * 3600
 #: Looks follow each other within a second. After a longer gap than this, and than a heartbeat, this process
 #: or its database stood still, and the others may not have been able to beat either.
 _LONGEST_GAP_SECONDS = 3.0
+
+
+#: Done before the messages of a worker of this host go to others: it may have left acks in a file.
+before_losing: dict[str, Callable[[], object]] = {}
 
 
 @dataclass(slots=True)
@@ -104,6 +109,9 @@ class Reaper:
 
     def lose(self, peer: Peer) -> int:
         """Mark the worker lost and make its messages ready; 0 when another process was quicker."""
+        if peer.host == self._host:
+            for action in list(before_losing.values()):
+                action()
 
         def work(connection: BaseDatabaseWrapper, _: Queries) -> int:
             if not workers.lose(connection, peer.id):

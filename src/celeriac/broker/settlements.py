@@ -6,6 +6,7 @@ would stay claimed by a worker that lives and has forgotten it, and nobody would
 
 import logging
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -47,6 +48,11 @@ class Batch:
 
     def __bool__(self) -> bool:
         return bool(self.settlements or self.doubtful)
+
+    def acknowledge(self, pairs: Mapping[str, Pair]) -> None:
+        """Messages that are done besides, by their tags."""
+        for tag, pair in pairs.items():
+            self.settlements.setdefault(tag, Settlement(Verb.ACK, pair))
 
     def pairs(self, verb: Verb) -> list[Pair]:
         return [each.pair for each in self.settlements.values() if each.verb is verb]

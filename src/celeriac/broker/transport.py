@@ -89,16 +89,17 @@ class Transport(virtual.Transport):
     def on_consume(self) -> None:
         """A channel consumes from one more queue: it may have messages already."""
         if self._hub_link is not None:
-            self._hub_link.nudge()
+            self._hub_link.on_consume()
 
-    def poll(self, queue: str | None = None) -> int:
+    def poll(self, queue: str | None = None, *, is_lasting: bool = False) -> int:
         """Deliver what may be delivered, to the consumers of `queue` or to all, and write the acks.
 
-        How many messages were delivered.
+        How many messages were delivered. `is_lasting`: leave out channels of transient queues alone, but for
+        those that had more.
         """
         # A channel that has no room any more will not claim, and so not take back what its last claim said.
-        self.deliveries.is_cut_short = False
-        delivered = self._poll_channels(queue)
+        self.deliveries.claims.is_cut_short = False
+        delivered = self._poll_channels(queue, is_lasting=is_lasting)
         # A claim writes the acks with it; these are for when there was no room for a claim.
         self.deliveries.flush()
         return delivered
@@ -110,15 +111,16 @@ class Transport(virtual.Transport):
 
     def left_more(self) -> bool:
         """Whether the last look took as much as there was room for, or was cut short."""
-        return self.deliveries.is_cut_short or any(channel.left_more for channel in self.channels)
+        return self.deliveries.claims.is_cut_short or any(channel.left_more for channel in self.channels)
 
     def queues(self) -> set[str]:
         """The queues that the channels consume from."""
         return {queue for each in self.channels for queue in each._active_queues}
 
-    def queues_with_room(self) -> set[str]:
-        """The queues of the channels that would take another message."""
-        return {queue for each in self.channels if each.has_room() for queue in each._active_queues}
+    def queues_to_hear_of(self) -> set[str]:
+        """The queues of the channels that would take another message, and of which none is at hand."""
+        found = {queue for each in self.channels if each.has_room() for queue in each._active_queues}
+        return found & self.transient.keys() if self.deliveries.has_backlog() else found
 
     def promote_due(self) -> Due:
         """Make due messages ready; how many, and when the next one is due."""
@@ -156,6 +158,11 @@ class Transport(virtual.Transport):
             self._renewed_at = time.monotonic()
             self.renew_bindings()
 
-    def _poll_channels(self, queue: str | None = None) -> int:
+    def _poll_channels(self, queue: str | None = None, *, is_lasting: bool = False) -> int:
         wanted = [each for each in self.channels if queue is None or queue in each._active_queues]
+        if is_lasting:
+            wanted = [each for each in wanted if each.left_more or not self._is_transient(each)]
         return sum(channel.poll() for channel in wanted)
+
+    def _is_transient(self, channel: Any) -> bool:
+        return all(queue in self.transient for queue in channel._active_queues)

@@ -121,5 +121,6 @@ def _values_statement(target: Target, rows: int) -> str:
     return f"INSERT INTO {target.table} ({columns}) VALUES {', '.join([row] * rows)} {target.conflict}"
 
 
-_dumps = json.JSONEncoder(separators=(",", ":")).encode
+# A time is written as Python does, which PostgreSQL reads.
+_dumps = json.JSONEncoder(separators=(",", ":"), default=str).encode
 _WAYS = {"postgresql": _by_json, "mysql": _by_values, "sqlite": _by_executemany}

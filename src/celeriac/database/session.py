@@ -75,7 +75,9 @@ class Session:
                 # Guarded by our own lock instead of Django's check of the thread.
                 connection.inc_thread_sharing()
                 connection.settings_dict = _adapted(connection.settings_dict)
-                # With DEBUG Django would keep the last 9,000 statements, and a payload may have a megabyte.
+                # With DEBUG Django would write out each statement with its parameters and keep the last
+                # 9,000: a payload may have a megabyte, and a busy worker has other things to do.
+                connection.make_debug_cursor = connection.make_cursor  # type: ignore[method-assign,assignment]
                 connection.queries_log = deque(maxlen=0)
                 self._connection = connection
             if self._connection.connection is None:

@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.results import chords, retention, storing, upsert, writer
+from celeriac.results import chords, noting, records, retention, storing, upsert, writer
 from celeriac.results.pending import results_alias
 from celeriac.results.retry import is_in_transaction, is_lost, is_passing, until_stored
 from celeriac.results.rows import RowFormat
@@ -46,8 +46,15 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
     ) -> Any:
         """Store a state; raises EncodeError for a result that cannot be serialized, which ends as FAILURE."""
         write = self.write_of(task_id, result, status, traceback, request)
+        if using is None and storing.may_leave_to_flusher(self.alias) and noting.take(write, request):
+            return result
         _in_order(partial(_save, using or self.alias, write, getattr(request, "task", None)))
         return result
+
+    def mark_as_done(self, *args: Any, **kwargs: Any) -> None:
+        """Store SUCCESS and count the part of its chord."""
+        with noting.end_of_task():
+            super().mark_as_done(*args, **kwargs)
 
     def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **kwargs: Any) -> None:
         """Store FAILURE with what follows from it: chord, chain and errbacks."""
@@ -150,6 +157,7 @@ def _save(alias: str, write: upsert.Write, task_name: str | None) -> None:
 def _save_once(connection: BaseDatabaseWrapper, write: upsert.Write, task_name: str | None) -> None:
     upsert.write(connection, [write])
     if write.status == states.STARTED:
-        upsert.count_attempt(connection, write.task_id, task_name or "", write.at)
+        run = records.Run(write.task_id, task_name or "", starts=1, started_at=write.at)
+        records.add_runs(connection, [run])
     elif write.status in states.READY_STATES:
-        upsert.finish(connection, write.task_id, write.at)
+        records.finish(connection, write.task_id, write.at)

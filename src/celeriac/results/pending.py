@@ -21,7 +21,7 @@ from django_celery_results.models import TaskResult
 
 from celeriac.database import forks
 from celeriac.models import TaskRecord
-from celeriac.results import upsert
+from celeriac.results import records, upsert
 from celeriac.results.retry import until_stored
 from celeriac.results.rows import RowFormat
 
@@ -132,7 +132,7 @@ def _write(alias: str, sent: Sends) -> None:
     with transaction.atomic(using=alias, savepoint=False):
         if rows:
             upsert.insert_pending(connection, rows)
-        upsert.insert_records(connection, [record_of(published) for _, published in sent])
+        records.insert(connection, [record_of(published) for _, published in sent])
 
 
 def record_of(published: Published) -> TaskRecord:

@@ -9,7 +9,8 @@ from django_celery_results.models import TaskResult
 
 from celeriac.database.inserting import Insert, Row, Target
 from celeriac.models import TaskRecord
-from celeriac.results.upsert import Write, _limit, _storable
+from celeriac.results.tables import limit_of, storable
+from celeriac.results.upsert import Write
 
 #: What a row in PENDING has; every other column is NULL.
 PENDING_COLUMNS = (
@@ -39,7 +40,7 @@ RECORD_COLUMNS = (
     ("message", "text"),
 )
 _FILLED = tuple(name for name, _ in RECORD_COLUMNS if name not in {"task_id", "attempts"})
-_LIMITS = {name: _limit(TaskRecord, name) for name, _ in RECORD_COLUMNS}
+_LIMITS = {name: limit_of(TaskRecord, name) for name, _ in RECORD_COLUMNS}
 
 
 def inserts(connection: Connection, pending: Iterable[Row], records: Iterable[Row]) -> list[Insert]:
@@ -75,7 +76,7 @@ def pending_row(connection: Connection, write: Write) -> Row:
 def record_row(connection: Connection, record: TaskRecord) -> Row:
     """A record as a row of RECORD_COLUMNS."""
     return tuple(
-        _stored(connection, _storable(getattr(record, name), _LIMITS[name])) for name, _ in RECORD_COLUMNS
+        _stored(connection, storable(getattr(record, name), _LIMITS[name])) for name, _ in RECORD_COLUMNS
     )
 
 

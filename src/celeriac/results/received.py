@@ -6,6 +6,8 @@ a moment later.
 """
 
 import threading
+import time
+from collections import deque
 from functools import partial
 from typing import Any
 
@@ -23,18 +25,22 @@ class Marks:
     """The tasks that were received a moment ago; a thread of its own hands them to the writer."""
 
     def __init__(self) -> None:
-        self._requests: list[Any] = []
+        #: With the moment from which on each is marked.
+        self._requests: deque[tuple[float, Any]] = deque()
         self._changed = threading.Condition()
         self._is_ending = False
+        #: Whether the thread wants to be told of a request: on a busy worker it comes by itself.
+        self._is_idle = False
         self._thread = threading.Thread(target=self._run, name="celeriac-received", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def add(self, request: Any) -> None:
-        with self._changed:
-            self._requests.append(request)
-            self._changed.notify_all()
+        self._requests.append((time.monotonic() + WAIT_SECONDS, request))
+        if self._is_idle:
+            with self._changed:
+                self._changed.notify_all()
 
     def end(self) -> None:
         """End the thread; what is not marked by now will not be. May be called twice."""
@@ -48,11 +54,18 @@ class Marks:
         ending = threading.Event()
         while not self._is_ending:
             with self._changed:
+                self._is_idle = True
                 self._changed.wait_for(lambda: bool(self._requests) or self._is_ending)
+                self._is_idle = False
             ending.wait(WAIT_SECONDS)
-            with self._changed:
-                requests, self._requests = self._requests, []
-            mark(requests)
+            mark(self._waited())
+
+    def _waited(self) -> list[Any]:
+        """Those that were received long enough ago."""
+        now, found = time.monotonic(), []
+        while self._requests and self._requests[0][0] <= now:
+            found.append(self._requests.popleft()[1])
+        return found
 
 
 def mark(requests: list[Any]) -> None:

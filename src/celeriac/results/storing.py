@@ -49,6 +49,11 @@ def end() -> None:
         _close_down_to(0, sessions)
 
 
+def may_leave_to_flusher(alias: str) -> bool:
+    """Whether a state is a worker's, and no part of a transaction of the caller's."""
+    return _is_worker and not is_in_transaction(connections[alias])
+
+
 def store(alias: str, work: Callable[[BaseDatabaseWrapper], None]) -> None:
     """Do `work` in a transaction, again while the database is busy or away; raise its last error."""
     if _is_worker and not is_in_transaction(connections[alias]):

@@ -19,7 +19,7 @@ from celery._state import get_current_worker_task
 from django.db import Error, connections, transaction
 
 from celeriac.database import forks
-from celeriac.results import retry, upsert
+from celeriac.results import retry, tables, upsert
 from celeriac.results.pending import results_alias
 
 logger = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class Writer:
             if not isinstance(first, upsert.Write):
                 return first
             marks = [first]
-            while self._waiting and len(marks) < upsert.MOST_ROWS:
+            while self._waiting and len(marks) < tables.MOST_ROWS:
                 following = self._waiting[0]
                 if not isinstance(following, upsert.Write):
                     break

@@ -11,12 +11,22 @@ from celery import Celery, signals
 from celery._state import get_current_worker_task
 from django.db import Error
 
-from celeriac.broker import deliveries, presence
+from celeriac.broker import deliveries, presence, reaper
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.database import failures, forks
 from celeriac.errors import CeleriacError
 from celeriac.results import received, storing, writer
-from celeriac.worker import given_up, housekeeping, pool_size, preflight, spawning
+from celeriac.worker import (
+    finished,
+    flushing,
+    given_up,
+    housekeeping,
+    pool_size,
+    preflight,
+    recovery,
+    spawning,
+)
+from celeriac.worker.late_acks import LateAcks
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +40,8 @@ def install(app: Celery) -> None:
     """Follow the workers of this app; done once, when Django is ready."""
     spawning.install(app)
     housekeeping.connect()
+    finished.connect()
+    app.steps["consumer"].add(LateAcks)
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
@@ -55,6 +67,8 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
     forks.close_django_connections(when=lambda: get_current_worker_task() is None)
     try:
         found = preflight.inspect(app)
+        # Before the name of a killed one is claimed, which gives its messages to others.
+        reaper.before_losing[_UID] = partial(recovery.recover, found.broker_alias)
         alias = found.broker_alias or found.results_alias
         if alias is not None:
             present = presence.presence_for(alias, instance.hostname)
@@ -81,6 +95,7 @@ def _explained(error: Exception) -> str:
 def _start(app: Celery, instance: Any, found: preflight.Preflight) -> None:
     storing.this_is_a_worker()
     if found.results_alias is not None:
+        flushing.start(found.broker_alias, found.results_alias)
         writer.start()
         received.connect()
     if found.broker_alias is not None:
@@ -104,6 +119,8 @@ def _end(process: int) -> None:
     atexit.unregister(_at_exit)
     housekeeping.stop()
     received.disconnect()
+    flushing.stop()
+    reaper.before_losing.pop(_UID, None)
     writer.stop()
     storing.end()
     deliveries.close_all()

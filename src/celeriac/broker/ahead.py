@@ -1,0 +1,66 @@
+"""Messages that are claimed before there is room for them: a busy worker does not wait for its claims.
+
+Claimed with the transaction that writes the acks, for that one is written anyway. No more than what the
+worker has done lately: so others get their share, and a message of a higher priority waits no longer.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from celeriac.broker.queries.base import Claimed
+
+#: At most, however fast the tasks are.
+MOST = 200
+
+
+class Ahead:
+    """Safe in every thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[Claimed] = deque()
+        #: The queues of the last claim, while more seems to wait in them.
+        self.queues: tuple[str, ...] = ()
+        #: Counts the stops: what was claimed before one is not wanted after it.
+        self.generation = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self, queues: Sequence[str], limit: int) -> list[Claimed]:
+        """The first of those queues' messages."""
+        if not self._waiting:
+            return []
+        with self._lock:
+            wanted = set(queues)
+            found, others = list[Claimed](), deque[Claimed]()
+            while self._waiting and len(found) < limit:
+                message = self._waiting.popleft()
+                (found if message.queue in wanted else others).append(message)
+            self._waiting.extendleft(reversed(others))
+        return found
+
+    def wanted(self, done: int) -> int:
+        """How many more to claim, for a worker that did so many since the last time."""
+        return max(0, min(2 * done, MOST) - len(self._waiting)) if self.queues else 0
+
+    def add(self, claimed: Sequence[Claimed], generation: int, *, asked: int) -> bool:
+        """Keep what was claimed when so many were asked for; False: there was a stop meanwhile."""
+        with self._lock:
+            if generation != self.generation:
+                return False
+            self._waiting.extend(claimed)
+            self.looked(self.queues, asked=asked, found=len(claimed))
+        return True
+
+    def looked(self, queues: Sequence[str], *, asked: int, found: int) -> None:
+        """A claim found all that it asked for, or came to the end of the queues."""
+        self.queues = tuple(queues) if found and found >= asked else ()
+
+    def stop(self) -> list[Claimed]:
+        """Claim no more; what nobody has begun with."""
+        with self._lock:
+            self.generation += 1
+            left, self._waiting, self.queues = list(self._waiting), deque(), ()
+        return left

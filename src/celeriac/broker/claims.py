@@ -1,0 +1,150 @@
+"""How this process comes by its messages: by a claim, or by one that was made ahead with its acks."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
+
+from celeriac.broker import judging, presence
+from celeriac.broker.ahead import Ahead
+from celeriac.broker.queries.base import Claimed, Queries
+from celeriac.broker.session import BrokerSession
+from celeriac.broker.settlements import Batch, Pair, Settlement, Settlements, Verb, write
+
+#: Of one look, when all that it finds is expired.
+_MOST_CLAIMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the flusher has at hand for an exchange."""
+
+    #: Messages that are done, by their tags, whether they are acknowledged or not.
+    done: dict[str, Pair]
+    #: Writes what their tasks came to; None: there is nothing to write.
+    store: Callable[[Any], object] | None
+
+
+class Claims:
+    """Of one process and alias; safe in every thread. What is not fit to be delivered is settled here."""
+
+    def __init__(self, alias: str, session: BrokerSession, settlements: Settlements) -> None:
+        self._alias = alias
+        self._session = session
+        self._settlements = settlements
+        self._lock = threading.Lock()
+        self._token = 0
+        self._ahead = Ahead()
+        self._is_exchanging = False
+        #: Whether the last claim left off although nothing was fit, and more was there.
+        self.is_cut_short = False
+        #: Whether the last claim took as many as it had room for: there may be more.
+        self.left_more = False
+
+    def claim(self, queues: Sequence[str], limit: int, *, writes_acks: bool = True) -> list[Claimed]:
+        """Make up to `limit` messages ours; what is expired or was given up too often is settled here.
+
+        Raises BrokerConnectionLost and the like; what was to be written with it is kept.
+        """
+        # Those behind what is not fit must not wait for the next look, nor the loop for all of that.
+        for _ in range(_MOST_CLAIMS):
+            claimed = self._claim(queues, limit, self._settlements.take() if writes_acks else Batch())
+            self.left_more = len(claimed) >= limit
+            fit = judging.fit(self._settlements, claimed)
+            if fit or not claimed:
+                return fit
+        self.is_cut_short = True
+        return []
+
+    def from_ahead(self, queues: Sequence[str], limit: int) -> list[Claimed]:
+        """Up to `limit` of those that were claimed ahead."""
+        found = self._ahead.take(queues, limit)
+        self.left_more = False
+        # They may have expired since.
+        return judging.fit(self._settlements, found) if found else found
+
+    def has_more(self) -> bool:
+        """Whether some are claimed ahead, or there are more to claim."""
+        return bool(self._ahead) or bool(self._ahead.queues)
+
+    def may_wait(self) -> bool:
+        """Whether the flusher is about to claim some from queues that have more."""
+        return bool(self._ahead.queues) and (self._is_exchanging or self._settlements.are_waiting())
+
+    def exchange(self, read: Callable[[], Reading]) -> bool:
+        """Write what was decided and what is read, and claim ahead, in one transaction; whether it found any.
+
+        Raises BrokerConnectionLost and the like, or what `read` raises, and keeps what was decided.
+        """
+        self._is_exchanging = True
+        try:
+            return self._exchange(read)
+        finally:
+            self._is_exchanging = False
+
+    def give_back(self) -> None:
+        """Release what was claimed ahead, and claim no more: a consumer is gone."""
+        self._release(self._ahead.stop())
+
+    def _exchange(self, read: Callable[[], Reading]) -> bool:
+        worker, token = presence.worker_id(self._alias), self._next_token()
+        # Taken first: what is read then has the results of all of them.
+        batch = self._settlements.take()
+        generation, queues, wanted = self._ahead.generation, self._ahead.queues, 0
+
+        def work(connection: Any, queries: Queries) -> list[Claimed]:
+            if reading.store is not None:
+                reading.store(connection)
+            write(connection, queries, batch)
+            return queries.claim(connection, queues, wanted, worker, token) if wanted else []
+
+        try:
+            reading = read()
+            batch.acknowledge(reading.done)
+            if not batch and reading.store is None:
+                return False
+            wanted = self._ahead.wanted(len(batch.settlements))
+            claimed = self._session.run(work)
+        except BaseException:
+            # The next claim is the loop's own, which tells of the outage.
+            self._ahead.queues = ()
+            self._settlements.put_back(batch)
+            if wanted:
+                self._settlements.doubt(worker, token)
+            raise
+        if wanted and not self._ahead.add(claimed, generation, asked=wanted):
+            self._release(claimed)
+        return bool(claimed)
+
+    def _claim(self, queues: Sequence[str], limit: int, batch: Batch) -> list[Claimed]:
+        worker, token = presence.worker_id(self._alias), self._next_token()
+
+        def work(connection: Any, queries: Queries) -> list[Claimed]:
+            write(connection, queries, batch)
+            return queries.claim(connection, queues, limit, worker, token)
+
+        try:
+            # On SQLite the statement is its own transaction, and an idle look takes no write lock.
+            is_atomic = bool(batch) or connections[self._alias].vendor == "mysql"
+            claimed = self._session.run(work, atomic=is_atomic)
+        except BaseException:
+            self._settlements.put_back(batch)
+            self._settlements.doubt(worker, token)
+            raise
+        self._ahead.looked(queues, asked=limit, found=len(claimed))
+        return claimed
+
+    def _release(self, messages: Sequence[Claimed]) -> None:
+        for message in messages:
+            pair = (message.id, message.token)
+            self._settlements.add(f"{message.id}-{message.token}", Settlement(Verb.RELEASE, pair))
+
+    def _next_token(self) -> int:
+        """New at every claim, and greater than the one before; see `restoring.restore`."""
+        with self._lock:
+            self._token = max(self._token + 1, time.time_ns() // 1000 << 10 | secrets.randbits(10))
+            return self._token

@@ -1,0 +1,56 @@
+"""Notes of which the database refuses one: the others are stored, and that one ends as FAILURE."""
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+
+from celery import states
+from django.db import Error
+
+from celeriac.database.failures import first_line, is_passing
+from celeriac.database.session import Session
+from celeriac.results import notes
+from celeriac.results.notes import Note
+
+logger = logging.getLogger(__name__)
+
+
+def store_each(session: Session, found: Iterable[Note]) -> None:
+    """Store each in a transaction of its own; raises only the errors that another try may cure."""
+    for note in found:
+        try:
+            _store(session, note)
+        except Error as error:
+            if is_passing(error) or note.write is None:
+                raise
+            logger.error("The result of task %s cannot be stored: %s", note.write.task_id, first_line(error))
+            _fail(session, note, error)
+
+
+def _fail(session: Session, note: Note, error: Error) -> None:
+    assert note.write is not None
+    told = {
+        "exc_type": type(error).__name__,
+        "exc_message": [first_line(error)],
+        "exc_module": type(error).__module__,
+    }
+    write = replace(
+        note.write,
+        status=states.FAILURE,
+        result=json.dumps(told),
+        content_type="application/json",
+        content_encoding="utf-8",
+        meta=None,
+    )
+    try:
+        _store(session, replace(note, write=write))
+    except Error as second:
+        if is_passing(second):
+            raise
+        logger.exception("Nor can its FAILURE.")
+
+
+def _store(session: Session, note: Note) -> None:
+    session.run(partial(notes.store, notes=[note]), patience_seconds=0)

@@ -1,0 +1,121 @@
+"""An upsert into a table with a unique `task_id`, in the words of each database.
+
+Knows how rows are batched and ordered, and what text every database can hold; not what the rows mean.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from celeriac.database.inserting import Insert, Row, Target, insert_all
+
+#: Rows of one statement at most: above it the statement only grows, not the speed.
+MOST_ROWS = 100
+
+
+class Table:
+    """A table with a unique `task_id`, in the words of one database."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> None:
+        self._connection = connection
+        self._names, self._types, self._columns = _columns(connection, model)
+        self._table = connection.ops.quote_name(model._meta.db_table)
+        #: PostgreSQL and SQLite speak ON CONFLICT, MariaDB and MySQL speak ON DUPLICATE KEY.
+        self._has_target = connection.features.supports_update_conflicts_with_target
+
+    def column(self, name: str) -> str:
+        return self._columns[name]
+
+    def stored(self, name: str) -> str:
+        return f"{self._table}.{self.column(name)}"
+
+    def new(self, name: str) -> str:
+        return f"excluded.{self.column(name)}" if self._has_target else f"VALUES({self.column(name)})"
+
+    def or_update(self, updates: Mapping[str, str], guard: str) -> str:
+        if self._has_target:
+            changes = ", ".join(f"{self.column(name)} = {value}" for name, value in updates.items())
+            return f"ON CONFLICT ({self.column('task_id')}) DO UPDATE SET {changes} WHERE {guard}"
+        changes = ", ".join(
+            f"{self.column(name)} = IF({guard}, {value}, {self.stored(name)})"
+            for name, value in updates.items()
+        )
+        return f"ON DUPLICATE KEY UPDATE {changes}"
+
+    def or_keep(self) -> str:
+        if self._has_target:
+            return f"ON CONFLICT ({self.column('task_id')}) DO NOTHING"
+        # INSERT IGNORE would also cut values that are too long, and take NULL for a default.
+        return f"ON DUPLICATE KEY UPDATE {self.column('task_id')} = {self.stored('task_id')}"
+
+    def insert(self, names: Sequence[str], rows: Sequence[tuple[str, list[Any]]], conflict: str) -> None:
+        """Write the rows, each behind its task's id, in the caller's transaction."""
+        target = _target(
+            self._table,
+            tuple((self._names[name], self._types[name]) for name in names),
+            conflict,
+            '"' if self._has_target else "`",
+        )
+        for batch in _rounds(rows, MOST_ROWS):
+            largest = max(sum(len(value) for value in row if isinstance(value, str)) for row in batch)
+            insert_all(self._connection, [Insert(target, batch)], row_bytes=largest)
+
+
+@lru_cache(maxsize=16)
+def _target(table: str, columns: tuple[tuple[str, str], ...], conflict: str, mark: str) -> Target:
+    # One object for one meaning: the statements are remembered by it.
+    return Target(table, columns, conflict, mark, is_narrowable=True)
+
+
+def _columns(
+    connection: BaseDatabaseWrapper, model: type[models.Model]
+) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Of each field: its column, that column's type, and its name as it stands in a statement."""
+    key = (connection.vendor, model)
+    if key not in _known:
+        fields = model._meta.concrete_fields
+        _known[key] = (
+            {item.name: str(item.column) for item in fields},
+            {item.name: item.db_type(connection) or "" for item in fields},
+            {item.name: connection.ops.quote_name(str(item.column)) for item in fields},
+        )
+    return _known[key]
+
+
+_known: dict[tuple[str, type[models.Model]], tuple[dict[str, str], dict[str, str], dict[str, str]]] = {}
+
+
+def _rounds(rows: Sequence[tuple[str, list[Any]]], size: int) -> Iterator[list[Row]]:
+    """Batches that hold a task once each, in order per task, sorted by task.
+
+    PostgreSQL refuses to touch a row twice in one statement; two workers that lock rows in one order
+    never wait for each other in a circle.
+    """
+    rounds: list[dict[str, list[Any]]] = []
+    seen: dict[str, int] = {}
+    for task_id, values in rows:
+        number = seen[task_id] = seen.get(task_id, -1) + 1
+        if number == len(rounds):
+            rounds.append({})
+        rounds[number][task_id] = values
+    for one_each in rounds:
+        ordered = [one_each[task_id] for task_id in sorted(one_each)]
+        for start in range(0, len(ordered), size):
+            yield list(map(tuple, ordered[start : start + size]))
+
+
+def limit_of(model: type[models.Model], name: str) -> int | None:
+    return getattr(model._meta.get_field(name), "max_length", None)
+
+
+def storable(value: Any, limit: int | None) -> Any:
+    """Text as every database takes it: no NUL (PostgreSQL refuses it), no half of a pair, not too long."""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\x00", "\ufffd")
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text if limit is None else text[:limit]

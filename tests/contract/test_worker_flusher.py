@@ -1,0 +1,335 @@
+"""The flusher: results and acks of many tasks in one transaction, and nothing lost on its way."""
+
+import threading
+
+import pytest
+from celery import states
+from celery.app.trace import build_tracer
+from django.db import DataError, OperationalError, connections
+
+from celeriac.results import handoff, noting, storing
+from celeriac.worker import finished, flushing, recovery
+from celeriac.worker.flusher import Flusher
+from tests.broker import bodies, noted, publish, rows
+from tests.results import make_app, mark, record, results_in, row
+
+PATIENCE_SECONDS = 30
+
+
+@pytest.fixture
+def app(broker):
+    with results_in(broker):
+        yield make_app()
+
+
+@pytest.fixture
+def consumer(reader):
+    return reader()
+
+
+@pytest.fixture
+def deliveries(consumer):
+    return consumer.deliveries
+
+
+@pytest.fixture
+def flusher(app, broker, deliveries, tmp_path):
+    """A worker's, which this process is for a while; begun, and started by the test."""
+    finished.connect()
+    storing.this_is_a_worker()
+    made = Flusher(broker, deliveries, tmp_path / "host-1")
+    yield made
+    made.stop()
+    storing.end()
+
+
+def answer():
+    return 3
+
+
+def run(app, task_id="a", body=answer, tag=None, **request):
+    """Run a task as a pool does."""
+    task = app.task(body, name=f"shop.{task_id}", shared=False)
+    given = {"id": task_id, "task": task.name, "is_eager": False, "delivery_info": {}, "hostname": "w@h"}
+    if tag:
+        given["properties"] = {"delivery_tag": tag}
+    build_tracer(task.name, task, app=app)(task_id, (), {}, {**given, **request})
+
+
+def claimed(consumer, count):
+    """Messages that Celery holds: their tags."""
+    publish(consumer.alias, "mails", *map(str, range(count)))
+    found = consumer.claim("mails")
+    return [f"{each.id}-{each.token}" for each in found]
+
+
+def statuses(alias, *task_ids):
+    return [row(alias, task_id).status for task_id in task_ids]
+
+
+def test_what_tasks_came_to_and_their_acks_are_one_transaction(app, flusher, deliveries, broker, consumer):
+    tags = claimed(consumer, 20)
+    deliveries.collect_acks = flusher.collect
+    for number, tag in enumerate(tags):
+        run(app, str(number), tag=tag)
+        deliveries.ack(tag)
+    assert rows(broker) == 20, "nothing is written before the results are"
+
+    with noted(deliveries.session.connection()) as statements:
+        flusher.start()
+        assert flusher.flush(PATIENCE_SECONDS)
+
+    assert rows(broker) == 0
+    assert statuses(broker, *map(str, range(20))) == [states.SUCCESS] * 20
+    assert [record(broker, str(number)).attempts for number in range(20)] == [1] * 20
+    # BEGIN, results, records, acks, COMMIT.
+    assert len(statements) == 5, statements
+
+
+def test_a_result_is_stored_although_celery_does_not_acknowledge(app, flusher, deliveries, broker, consumer):
+    (tag,) = claimed(consumer, 1)
+    flusher.start()
+
+    run(app, tag=tag)
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert statuses(broker, "a") == [states.SUCCESS]
+    assert rows(broker) == 0, "its message is done, too"
+    with noted(deliveries.session.connection()) as statements:
+        deliveries.ack(tag)
+        assert flusher.flush(PATIENCE_SECONDS)
+    assert statements == [], "Celery's own ack is not written a second time"
+
+
+def test_a_failure_is_stored_at_once_and_its_message_is_done(app, flusher, broker, consumer):
+    (tag,) = claimed(consumer, 1)
+
+    def fail():
+        raise ValueError("on purpose")
+
+    run(app, body=fail, tag=tag)
+
+    assert statuses(broker, "a") == [states.FAILURE], "others may wait for it, and errbacks follow"
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+    assert statuses(broker, "a") == [states.FAILURE], "the noted STARTED comes too late"
+    assert rows(broker) == 0
+
+
+def test_a_state_of_the_tasks_own_is_not_hidden_by_its_noted_beginning(app, flusher, broker):
+    def job(self):
+        self.update_state(state="HALFWAY", meta={"done": 5})
+        assert row(broker, "a").status == "HALFWAY"
+        flusher.start()
+        assert flusher.flush(PATIENCE_SECONDS)
+        assert row(broker, "a").status == "HALFWAY"
+
+    task = app.task(job, name="shop.job", bind=True, shared=False)
+    request = {"id": "a", "task": task.name, "is_eager": False, "delivery_info": {}, "hostname": "w@h"}
+
+    build_tracer(task.name, task, app=app)("a", (), {}, request)
+
+    assert flusher.flush(PATIENCE_SECONDS)
+    assert statuses(broker, "a") == [states.SUCCESS]
+
+
+def test_a_task_that_calls_itself_successful_is_not_done(app, flusher, deliveries, broker, consumer):
+    (tag,) = claimed(consumer, 1)
+    flusher.start()
+
+    def job(self):
+        self.update_state(state=states.SUCCESS, meta=1)
+        assert flusher.flush(PATIENCE_SECONDS)
+        assert rows(broker) == 1
+
+    task = app.task(job, name="shop.job", bind=True, shared=False)
+    request = {
+        "id": "a",
+        "task": task.name,
+        "is_eager": False,
+        "delivery_info": {},
+        "properties": {"delivery_tag": tag},
+    }
+    build_tracer(task.name, task, app=app)("a", (), {}, request)
+
+
+def test_who_hears_of_the_end_finds_it_stored(app, flusher, broker):
+    found = []
+
+    class Told(app.Task):
+        def on_success(self, retval, task_id, args, kwargs):
+            found.append(row(broker, task_id).status)
+
+    task = app.task(answer, base=Told, name="shop.told", shared=False)
+    request = {"id": "a", "task": task.name, "is_eager": False, "delivery_info": {}}
+
+    build_tracer(task.name, task, app=app)("a", (), {}, request)
+
+    assert found == [states.SUCCESS]
+
+
+def test_a_task_without_a_result_is_done_too(app, flusher, deliveries, broker, consumer):
+    (tag,) = claimed(consumer, 1)
+    app.conf.task_ignore_result = True
+
+    run(app, tag=tag, ignore_result=True)
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert rows(broker) == 0
+
+
+def test_a_task_that_has_something_to_send_at_its_end_is_not_done_before(
+    app, flusher, deliveries, consumer, broker
+):
+    (tag,) = claimed(consumer, 1)
+    flusher.start()
+    seen = []
+
+    def job():
+        noting.withhold()
+
+    from celery import signals
+
+    def at_the_end(**_):
+        assert flusher.flush(PATIENCE_SECONDS)
+        seen.append(rows(broker))
+
+    signals.task_postrun.disconnect(dispatch_uid="celeriac.finished")
+    signals.task_postrun.connect(at_the_end, weak=False, dispatch_uid="test")
+    finished.connect()
+    try:
+        run(app, body=job, tag=tag)
+    finally:
+        signals.task_postrun.disconnect(dispatch_uid="test")
+
+    assert flusher.flush(PATIENCE_SECONDS)
+    assert (seen, rows(broker)) == ([1], 0)
+
+
+def test_a_busy_worker_claims_ahead_with_its_acks(app, flusher, deliveries, broker, consumer):
+    publish(broker, "mails", *map(str, range(30)))
+    first = consumer.claim("mails", limit=4)
+    flusher.start()
+    for each in first:
+        consumer.ack(each)
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    with noted(deliveries.session.connection()) as statements:
+        following = consumer.claim("mails", limit=4)
+
+    assert bodies(first + following) == list(map(str, range(8)))
+    assert statements == [], "they were claimed with the acks"
+
+
+def test_what_was_claimed_ahead_goes_back_when_nobody_consumes(app, flusher, deliveries, broker, consumer):
+    publish(broker, "mails", *map(str, range(30)))
+    first = consumer.claim("mails", limit=4)
+    flusher.start()
+    for each in first:
+        consumer.ack(each)
+    assert flusher.flush(PATIENCE_SECONDS)
+    assert rows(broker, state=2) > 0
+
+    deliveries.claims.give_back()
+    deliveries.flush()
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert rows(broker, state=1, deliveries=0) == 26
+
+
+def test_nothing_is_lost_while_the_database_is_away(app, flusher, deliveries, broker, consumer, monkeypatch):
+    (tag,) = claimed(consumer, 1)
+    gate, tries = threading.Event(), []
+    write = flusher._deliveries.exchange
+
+    def refused(*arguments):
+        tries.append(1)
+        if not gate.is_set():
+            raise OperationalError("server closed the connection unexpectedly")
+        write(*arguments)
+
+    monkeypatch.setattr(flusher._deliveries, "exchange", refused)
+    flusher.start()
+    run(app, tag=tag)
+    assert not flusher.flush(0.2)
+
+    gate.set()
+
+    assert flusher.flush(PATIENCE_SECONDS)
+    assert len(tries) > 1
+    assert (statuses(broker, "a"), rows(broker)) == ([states.SUCCESS], 0)
+
+
+def test_a_result_that_the_database_refuses_fails_alone(
+    app, flusher, deliveries, broker, consumer, monkeypatch, caplog
+):
+    tags = claimed(consumer, 3)
+    for name, tag in zip("abc", tags, strict=True):
+        run(app, name, tag=tag)
+    from celeriac.results import upsert
+
+    write = upsert.write
+
+    def picky(connection, writes):
+        if any(each.task_id == "b" and each.status == states.SUCCESS for each in writes):
+            raise DataError("not in this table")
+        write(connection, writes)
+
+    monkeypatch.setattr(upsert, "write", picky)
+    flusher.start()
+
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert statuses(broker, "a", "b", "c") == [states.SUCCESS, states.FAILURE, states.SUCCESS]
+    assert app.AsyncResult("b").result.args == ("not in this table",)
+    assert rows(broker) == 0
+    assert "The result of task b cannot be stored: not in this table" in caplog.text
+
+
+def test_a_long_result_is_stored_by_its_task(app, flusher, broker):
+    def tell():
+        return "x" * handoff.MOST_BYTES
+
+    run(app, body=tell)
+
+    assert statuses(broker, "a") == [states.SUCCESS]
+
+
+def test_without_a_place_for_journals_each_task_stores_its_result(app, broker, monkeypatch):
+    monkeypatch.setattr(recovery, "stem_for", lambda _: None)
+    storing.this_is_a_worker()
+    flushing.start(broker, broker)
+
+    run(app)
+
+    assert statuses(broker, "a") == [states.SUCCESS]
+    flushing.stop()
+    storing.end()
+
+
+def test_results_in_a_transaction_of_the_task_belong_to_it(app, flusher, broker):
+    from django.db import transaction
+
+    with transaction.atomic(using=broker):
+        app.backend.store_result("a", None, states.STARTED, request=None)
+        assert statuses(broker, "a") == [states.STARTED]
+        transaction.set_rollback(True, using=broker)
+
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+    with connections[broker].cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM django_celery_results_taskresult")
+        assert cursor.fetchone() == (0,)
+
+
+def test_marks_and_notes_agree(app, flusher, broker):
+    from celeriac.results import upsert
+
+    run(app)
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    upsert.write(connections[broker], [mark("a", states.RECEIVED)])
+
+    assert statuses(broker, "a") == [states.SUCCESS]

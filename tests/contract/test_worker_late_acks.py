@@ -1,0 +1,143 @@
+"""Acks to RabbitMQ and Redis: after the results of their tasks are stored, and in the consumer's own loop."""
+
+import threading
+
+import pytest
+from celery import states
+from celery.app.trace import build_tracer
+from django.db import connections
+from kombu.asynchronous import Hub, set_event_loop
+
+from celeriac.results import storing
+from celeriac.worker import finished, flushing
+from celeriac.worker.flusher import Flusher
+from celeriac.worker.late_acks import LateAcks
+from tests.broker import wait_until
+from tests.results import make_app, results_in, row
+
+PATIENCE_SECONDS = 30
+
+
+class Consumer:
+    """What Celery's consumer has of an ack: a loop, or none, and `call_soon`."""
+
+    def __init__(self, hub=None):
+        self.hub = hub
+        self.called = []
+
+    def call_soon(self, action, *args, **kwargs):
+        self.called.append(threading.current_thread().name)
+        action(*args, **kwargs)
+
+
+class Message:
+    """A message of an external broker; its ack looks at the task's row."""
+
+    def __init__(self, alias):
+        self.alias = alias
+        self.found = []
+
+    def ack_log_error(self, *_):
+        self.found.append(row(self.alias, "a").status)
+        if threading.current_thread() is not threading.main_thread():
+            connections[self.alias].close()
+
+
+@pytest.fixture
+def app(broker):
+    with results_in(broker):
+        yield make_app()
+
+
+@pytest.fixture
+def flusher(app, broker, tmp_path, monkeypatch):
+    """Of a worker whose messages come from elsewhere."""
+    finished.connect()
+    storing.this_is_a_worker()
+    made = Flusher(broker, None, tmp_path / "host-1")
+    monkeypatch.setattr(flushing, "_flusher", made)
+    monkeypatch.setattr(flushing, "_has_external_broker", True)
+    yield made
+    made.stop()
+    storing.end()
+
+
+@pytest.fixture
+def hub():
+    made = Hub()
+    yield made
+    made.close()
+    set_event_loop(None)
+
+
+def run(app):
+    def answer():
+        return 3
+
+    task = app.task(answer, name="shop.answer", shared=False)
+    request = {"id": "a", "task": task.name, "is_eager": False, "delivery_info": {}, "hostname": "w@h"}
+    build_tracer(task.name, task, app=app)("a", (), {}, request)
+
+
+def test_an_ack_waits_for_its_result(app, flusher, broker):
+    consumer, message = Consumer(), Message(broker)
+    LateAcks(consumer).start(consumer)
+    run(app)
+
+    consumer.call_soon(message.ack_log_error)
+    assert message.found == []
+
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+    assert message.found == [states.SUCCESS]
+
+
+def test_it_is_called_in_the_loop(app, flusher, broker, hub):
+    consumer, message = Consumer(hub), Message(broker)
+    step = LateAcks(consumer)
+    step.start(consumer)
+    run(app)
+    consumer.call_soon(message.ack_log_error)
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    wait_until(lambda: hub.run_once() or message.found, "the loop comes to it")
+
+    assert message.found == [states.SUCCESS]
+    assert consumer.called == [threading.current_thread().name]
+    step.stop(consumer)
+
+
+def test_a_connection_that_closes_gets_the_acks_before(app, flusher, broker, hub):
+    consumer, message = Consumer(hub), Message(broker)
+    step = LateAcks(consumer)
+    step.start(consumer)
+    run(app)
+    consumer.call_soon(message.ack_log_error)
+    flusher.start()
+
+    step.stop(consumer)
+
+    assert message.found == [states.SUCCESS]
+    consumer.call_soon(message.ack_log_error)
+    assert len(message.found) == 2, "what ends while the worker stops is stored, then acknowledged at once"
+
+
+def test_what_is_no_ack_does_not_wait(app, flusher):
+    consumer, told = Consumer(), []
+    LateAcks(consumer).start(consumer)
+
+    consumer.call_soon(told.append, "now")
+
+    assert told == ["now"]
+
+
+def test_with_messages_in_a_database_nothing_waits(app, flusher, broker, monkeypatch):
+    monkeypatch.setattr(flushing, "_has_external_broker", False)
+    consumer, told = Consumer(), []
+    LateAcks(consumer).start(consumer)
+
+    consumer.call_soon(told.append, "now")
+
+    assert "call_soon" not in vars(consumer)
+    assert told == ["now"]
