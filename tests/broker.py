@@ -97,9 +97,9 @@ class Reader:
         self.alias = alias
         self.deliveries = Deliveries(alias)
 
-    def claim(self, *queues: str, limit: int = 100) -> list[Claimed]:
+    def claim(self, *queues: str, limit: int = 100, is_of_loop: bool = False) -> list[Claimed]:
         """Claim, and hold as a channel does."""
-        claimed = self.deliveries.claim(queues, limit)
+        claimed = self.deliveries.claim(queues, limit, is_of_loop=is_of_loop)
         for each in claimed:
             self.deliveries.hold(_tag(each), Held((each.id, each.token), each.task_id, lambda: None))
         return claimed

@@ -34,9 +34,9 @@ class Idler:
         self.deliveries = transport.deliveries = Deliveries(alias)
         original = self.deliveries.claim
 
-        def claim(queues, limit):
+        def claim(queues, limit, **options):
             self.claims += 1
-            return original(queues, limit)
+            return original(queues, limit, **options)
 
         self.deliveries.claim = claim
         self.consumer = Consumer(
@@ -165,8 +165,8 @@ def test_what_is_committed_behind_a_claims_back_is_heard(broker, idlers):
     settle([busy])
     original = busy.deliveries.claim
 
-    def claim(queues, limit):
-        claimed = original(queues, limit)
+    def claim(queues, limit, **options):
+        claimed = original(queues, limit, **options)
         if not rows(broker, state=1):
             publish(broker, "mails", "behind its back")
             busy.deliveries.claim = original
@@ -186,8 +186,8 @@ def test_a_ring_that_was_not_heard_is_passed_on(broker, idlers):
     original = full.deliveries.claim
     told = []
 
-    def claim(queues, limit):
-        claimed = original(queues, limit)
+    def claim(queues, limit, **options):
+        claimed = original(queues, limit, **options)
         assert doorbell.ring(broker, "mails")
         return claimed
 
@@ -217,7 +217,7 @@ def test_a_consumer_that_fails_leaves_its_ring_to_the_next(broker, idlers):
 
     first, second = idlers(2)
 
-    def fail(*_):
+    def fail(*_, **__):
         raise BrokerConnectionLost("away")
 
     first.deliveries.claim = fail

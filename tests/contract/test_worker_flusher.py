@@ -1,6 +1,7 @@
 """The flusher: results and acks of many tasks in one transaction, and nothing lost on its way."""
 
 import threading
+import time
 
 import pytest
 from celery import states
@@ -208,27 +209,17 @@ def test_a_task_that_has_something_to_send_at_its_end_is_not_done_before(
 
 
 def test_a_busy_worker_claims_ahead_with_its_acks(app, flusher, deliveries, broker, consumer):
-    publish(broker, "mails", *map(str, range(30)))
-    first = consumer.claim("mails", limit=4)
-    flusher.start()
-    for each in first:
-        consumer.ack(each)
-    assert flusher.flush(PATIENCE_SECONDS)
+    first = busy(consumer, flusher, deliveries)
 
     with noted(deliveries.session.connection()) as statements:
-        following = consumer.claim("mails", limit=4)
+        following = consumer.claim("mails", limit=4, is_of_loop=True)
 
     assert bodies(first + following) == list(map(str, range(8)))
     assert statements == [], "they were claimed with the acks"
 
 
 def test_what_was_claimed_ahead_goes_back_when_nobody_consumes(app, flusher, deliveries, broker, consumer):
-    publish(broker, "mails", *map(str, range(30)))
-    first = consumer.claim("mails", limit=4)
-    flusher.start()
-    for each in first:
-        consumer.ack(each)
-    assert flusher.flush(PATIENCE_SECONDS)
+    busy(consumer, flusher, deliveries)
     assert rows(broker, state=2) > 0
 
     deliveries.claims.give_back()
@@ -333,3 +324,158 @@ def test_marks_and_notes_agree(app, flusher, broker):
     upsert.write(connections[broker], [mark("a", states.RECEIVED)])
 
     assert statuses(broker, "a") == [states.SUCCESS]
+
+
+def test_more_than_is_read_at_once_is_stored_before_its_acks_and_before_the_end(
+    app, flusher, deliveries, broker, consumer
+):
+    tags = claimed(consumer, 12)
+
+    def tell():
+        return "x" * 120_000
+
+    deliveries.collect_acks = flusher.collect
+    for number, tag in enumerate(tags):
+        run(app, str(number), body=tell, tag=tag)
+        deliveries.ack(tag)
+    flusher.start()
+
+    flusher.stop()
+
+    assert statuses(broker, *map(str, range(12))) == [states.SUCCESS] * 12
+    assert rows(broker) == 0
+
+
+def test_times_without_a_zone_are_stored(app, flusher, broker, settings_without_zone):
+    run(app)
+    flusher.start()
+
+    assert flusher.flush(PATIENCE_SECONDS)
+    assert statuses(broker, "a") == [states.SUCCESS]
+
+
+@pytest.fixture
+def settings_without_zone(settings_of_django, broker):
+    with settings_of_django(USE_TZ=False):
+        yield
+
+
+@pytest.fixture
+def settings_of_django():
+    from django.test import override_settings
+
+    return override_settings
+
+
+def test_what_cannot_be_stored_at_all_holds_up_nobody(app, flusher, broker, monkeypatch, caplog):
+    from celeriac.results import upsert
+
+    write = upsert.write
+
+    def picky(connection, writes):
+        if any(each.task_id == "b" and each.status == states.SUCCESS for each in writes):
+            raise ValueError("no database error")
+        write(connection, writes)
+
+    monkeypatch.setattr(upsert, "write", picky)
+    for name in "abc":
+        run(app, name)
+    flusher.start()
+
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert statuses(broker, "a", "b", "c") == [states.SUCCESS, states.FAILURE, states.SUCCESS]
+
+
+def test_a_failure_knows_when_its_task_began_and_ended(app, flusher, broker):
+    def fail():
+        raise ValueError("on purpose")
+
+    run(app, body=fail)
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert row(broker, "a").date_started is not None
+    found = record(broker, "a")
+    assert found.attempts == 1
+    assert found.started_at <= found.finished_at
+
+
+def test_without_extended_results_a_state_of_the_tasks_own_stays(app, flusher, broker):
+    app.conf.result_extended = False
+    found = []
+
+    def job(self):
+        self.update_state(state="HALFWAY")
+        flusher.start()
+        assert flusher.flush(PATIENCE_SECONDS)
+        found.append(row(broker, "a").status)
+
+    task = app.task(job, name="shop.job", bind=True, shared=False)
+    request = {"id": "a", "task": task.name, "is_eager": False, "delivery_info": {}}
+    build_tracer(task.name, task, app=app)("a", (), {}, request)
+
+    assert found == ["HALFWAY"]
+
+
+def busy(consumer, flusher, deliveries, count=30, room=4):
+    """A worker that has done what it had room for, of a queue with more."""
+    publish(consumer.alias, "mails", *map(str, range(count)))
+    first = consumer.claim("mails", limit=room, is_of_loop=True)
+    flusher.start()
+    deliveries.claims._exchanged_at = time.monotonic()
+    for each in first:
+        consumer.ack(each)
+    assert flusher.flush(PATIENCE_SECONDS)
+    return first
+
+
+def test_nothing_is_claimed_ahead_for_whoever_only_gets_a_message(app, flusher, deliveries, broker, consumer):
+    publish(broker, "box", *map(str, range(20)))
+    flusher.start()
+    got = consumer.claim("box", limit=1)
+    consumer.ack(got[0])
+
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert rows(broker, queue="box", state=1) == 19
+
+
+def test_what_was_given_to_others_is_not_delivered(app, flusher, deliveries, broker, consumer, monkeypatch):
+    busy(consumer, flusher, deliveries)
+    from celeriac.broker import presence
+
+    held = presence.worker_id(broker)
+    monkeypatch.setattr(presence, "worker_id", lambda _: held + 1)
+
+    assert deliveries.claims.from_ahead(["mails"], 4) == []
+
+
+def test_a_worker_whose_tasks_are_long_claims_nothing_ahead(app, flusher, deliveries, broker, consumer):
+    publish(broker, "mails", *map(str, range(30)))
+    first = consumer.claim("mails", limit=4, is_of_loop=True)
+    flusher.start()
+    deliveries.claims._exchanged_at = time.monotonic() - 60
+
+    consumer.ack(first[0])
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert rows(broker, state=2) == 3
+
+
+def test_the_loop_that_was_told_to_wait_is_told_to_look(app, flusher, deliveries, broker, consumer):
+    publish(broker, "mails", *map(str, range(30)))
+    first = consumer.claim("mails", limit=4, is_of_loop=True)
+    looks = threading.Event()
+    deliveries.nudge = looks.set
+    deliveries.collect_acks = lambda _: None
+    consumer.ack(first[0])
+    looks.clear()
+
+    assert consumer.claim("mails", limit=1, is_of_loop=True) == []
+    deliveries.claims._exchanged_at -= 60
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert looks.is_set()
+    deliveries.nudge = None

@@ -7,7 +7,7 @@ import socket
 import pytest
 from celery import states
 
-from celeriac.broker import runtime
+from celeriac.broker import processes, runtime
 from celeriac.results.journal import Journal, Reader, segments
 from celeriac.results.notes import Note
 from celeriac.worker import recovery
@@ -77,7 +77,7 @@ def test_what_a_living_worker_notes_is_its_own(place, broker):
 
         recovery.recover(broker)
 
-        reader = Reader(stem)
+        reader = Reader(stem, is_gone=processes.is_gone)
         assert len(reader.read()) == 1
         reader.remove()
         reader.close()
@@ -131,7 +131,7 @@ def test_what_this_worker_notes_is_its_own(place, broker):
 
     recovery.recover(broker)
 
-    reader = Reader(stem)
+    reader = Reader(stem, is_gone=processes.is_gone)
     assert len(reader.read()) == 1
     reader.remove()
     reader.close()

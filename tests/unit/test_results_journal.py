@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from celeriac.broker.processes import is_gone
 from celeriac.results import journal
 from celeriac.results.journal import Journal, Reader, segments
 
@@ -25,7 +26,7 @@ def noting(stem):
 
 @pytest.fixture
 def reader(stem):
-    made = Reader(stem)
+    made = Reader(stem, is_gone=is_gone)
     yield made
     made.close()
 
@@ -48,7 +49,7 @@ def test_what_is_confirmed_is_not_read_by_the_next_reader(stem, noting, reader):
     noting.append(b"not stored")
     reader.read()
 
-    after_a_kill = Reader(stem)
+    after_a_kill = Reader(stem, is_gone=is_gone)
 
     assert after_a_kill.read() == [b"not stored"]
     after_a_kill.close()
@@ -152,25 +153,28 @@ def test_several_processes_have_segments_of_their_own(stem, noting, reader):
     assert sorted(reader.read()) == [b"of the first", b"of the second"]
     assert reader.processes() == {os.getpid(), child.pid}
     reader.remove()
+    assert len(segments(stem)) == 2, "the database does not have them yet"
+    reader.confirm()
+    reader.remove()
     assert segments(stem) == []
 
 
 def test_another_workers_journals_are_left_alone(stem, noting):
     noting.append(b"mine")
-    other = Reader(stem.with_name("host-11"))
+    other = Reader(stem.with_name("host-11"), is_gone=is_gone)
 
     assert other.read() == []
 
 
-def test_a_journal_is_never_written_through_a_link(stem, noting, tmp_path):
+def test_a_journal_is_never_written_through_a_link(stem, noting, reader, tmp_path):
     target = tmp_path / "precious"
     target.write_text("kept")
     (tmp_path / f"host-1.{os.getpid()}.1.journal").symlink_to(target)
 
-    with pytest.raises(FileExistsError):
-        noting.append(b"note")
+    noting.append(b"note")
 
     assert target.read_text() == "kept"
+    assert reader.read() == [b"note"]
 
 
 def test_what_a_killed_process_was_making_goes_too(stem, reader):
@@ -180,3 +184,18 @@ def test_what_a_killed_process_was_making_goes_too(stem, reader):
     reader.remove()
 
     assert not unready.exists()
+
+
+def test_the_segments_of_processes_that_have_ended_go_once_they_are_stored(stem, noting, reader):
+    noting.append(b"of the living")
+    child = multiprocessing.get_context("fork").Process(target=lambda: Journal(stem).append(b"of the dead"))
+    child.start()
+    child.join(60)
+    reader.read()
+    reader.sweep()
+    assert len(segments(stem)) == 2, "the database does not have it yet"
+
+    reader.confirm()
+    reader.sweep()
+
+    assert [path.name for path in segments(stem)] == [f"host-1.{os.getpid()}.1.journal"]

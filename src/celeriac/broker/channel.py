@@ -80,7 +80,8 @@ class Channel(Publishing):
         if not self.has_room():
             return 0
         estimate = self.qos.can_consume_max_estimate()
-        messages = self._fetch(self._active_queues, _UNLIMITED if estimate is None else estimate)
+        limit = _UNLIMITED if estimate is None else estimate
+        messages = self._fetch(self._active_queues, limit, is_of_loop=True)
         for position, (queue, message) in enumerate(messages):
             deliver = self._callbacks.get(queue)
             if deliver is None:
@@ -104,7 +105,7 @@ class Channel(Publishing):
         if not self.poll():
             raise Empty
 
-    def _fetch(self, queues: list[str], limit: int) -> list[tuple[str, Any]]:
+    def _fetch(self, queues: list[str], limit: int, *, is_of_loop: bool = False) -> list[tuple[str, Any]]:
         """Claim from the lasting queues and collect from the transient ones: (queue, message)."""
         transient = [queue for queue in queues if queue in self.connection.transient]
         lasting = list(dict.fromkeys(queue for queue in queues if queue not in self.connection.transient))
@@ -113,14 +114,18 @@ class Channel(Publishing):
             found = self._collect(transient, limit)
         self.left_more = len(found) >= limit
         if lasting and not self.left_more:
-            claimed = self._claim_or_nothing(lasting, limit - len(found), has_other=bool(found))
+            claimed = self._claim_or_nothing(
+                lasting, limit - len(found), has_other=bool(found), is_of_loop=is_of_loop
+            )
             self.left_more = self.deliveries.claims.left_more
             found += [(each.queue, message) for each in claimed if (message := self._readable(each))]
         return found
 
-    def _claim_or_nothing(self, queues: list[str], limit: int, *, has_other: bool) -> list[Claimed]:
+    def _claim_or_nothing(
+        self, queues: list[str], limit: int, *, has_other: bool, is_of_loop: bool
+    ) -> list[Claimed]:
         try:
-            return self.deliveries.claim(queues, limit)
+            return self.deliveries.claim(queues, limit, is_of_loop=is_of_loop)
         except (BrokerConnectionLost, BrokerRefused):
             if has_other:
                 return []  # What was collected has left its table; the next look tells of the error.

@@ -23,8 +23,12 @@ _MOST_CLAIMS = 10
 class Reading:
     """What the flusher has at hand for an exchange."""
 
-    #: Messages that are done, by their tags, whether they are acknowledged or not.
+    #: Messages that are done and held, by their tags, whether they are acknowledged or not.
     done: dict[str, Pair]
+    #: The tags of all that are done.
+    tags: Sequence[str]
+    #: Whether nothing was left to read.
+    is_whole: bool
     #: Writes what their tasks came to; None: there is nothing to write.
     store: Callable[[Any], object] | None
 
@@ -40,12 +44,17 @@ class Claims:
         self._token = 0
         self._ahead = Ahead()
         self._is_exchanging = False
+        #: Whether the loop was told to wait for the flusher.
+        self._is_awaited = False
+        self._exchanged_at = 0.0
         #: Whether the last claim left off although nothing was fit, and more was there.
         self.is_cut_short = False
         #: Whether the last claim took as many as it had room for: there may be more.
         self.left_more = False
 
-    def claim(self, queues: Sequence[str], limit: int, *, writes_acks: bool = True) -> list[Claimed]:
+    def claim(
+        self, queues: Sequence[str], limit: int, *, writes_acks: bool = True, is_of_loop: bool = False
+    ) -> list[Claimed]:
         """Make up to `limit` messages ours; what is expired or was given up too often is settled here.
 
         Raises BrokerConnectionLost and the like; what was to be written with it is kept.
@@ -54,6 +63,8 @@ class Claims:
         for _ in range(_MOST_CLAIMS):
             claimed = self._claim(queues, limit, self._settlements.take() if writes_acks else Batch())
             self.left_more = len(claimed) >= limit
+            if is_of_loop:
+                self._ahead.looked(queues, asked=limit, found=len(claimed))
             fit = judging.fit(self._settlements, claimed)
             if fit or not claimed:
                 return fit
@@ -62,8 +73,8 @@ class Claims:
 
     def from_ahead(self, queues: Sequence[str], limit: int) -> list[Claimed]:
         """Up to `limit` of those that were claimed ahead."""
-        found = self._ahead.take(queues, limit)
-        self.left_more = False
+        found = self._ahead.take(queues, limit, presence.worker_id(self._alias)) if self._ahead else []
+        self.left_more = bool(found) and len(found) < limit and bool(self._ahead.queues)
         # They may have expired since.
         return judging.fit(self._settlements, found) if found else found
 
@@ -71,30 +82,42 @@ class Claims:
         """Whether some are claimed ahead, or there are more to claim."""
         return bool(self._ahead) or bool(self._ahead.queues)
 
-    def may_wait(self) -> bool:
-        """Whether the flusher is about to claim some from queues that have more."""
-        return bool(self._ahead.queues) and (self._is_exchanging or self._settlements.are_waiting())
+    def must_wait(self, queues: Sequence[str]) -> bool:
+        """Whether the flusher is about to claim from these queues; it tells when it has."""
+        is_coming = self._is_exchanging or self._settlements.are_waiting()
+        if not (is_coming and self._ahead.queues and set(queues) <= set(self._ahead.queues)):
+            return False
+        self._is_awaited = True
+        # Perhaps it has ended in this moment, and has not seen that.
+        return self._is_exchanging or self._settlements.are_waiting()
 
     def exchange(self, read: Callable[[], Reading]) -> bool:
-        """Write what was decided and what is read, and claim ahead, in one transaction; whether it found any.
+        """Write what was decided and what is read, and claim ahead, in one transaction.
 
-        Raises BrokerConnectionLost and the like, or what `read` raises, and keeps what was decided.
+        Returns whether the loop should look now. Raises BrokerConnectionLost and the like, or what `read`
+        raises, and keeps what was decided.
         """
         self._is_exchanging = True
         try:
-            return self._exchange(read)
+            has_found = self._exchange(read)
         finally:
             self._is_exchanging = False
+        is_awaited, self._is_awaited = self._is_awaited, False
+        return has_found or is_awaited
 
     def give_back(self) -> None:
         """Release what was claimed ahead, and claim no more: a consumer is gone."""
         self._release(self._ahead.stop())
 
+    def give_back_stale(self) -> None:
+        """Release what was claimed ahead and is not come to."""
+        if self._ahead.is_stale():
+            self.give_back()
+
     def _exchange(self, read: Callable[[], Reading]) -> bool:
-        worker, token = presence.worker_id(self._alias), self._next_token()
+        worker, token, wanted = presence.worker_id(self._alias), self._next_token(), 0
         # Taken first: what is read then has the results of all of them.
         batch = self._settlements.take()
-        generation, queues, wanted = self._ahead.generation, self._ahead.queues, 0
 
         def work(connection: Any, queries: Queries) -> list[Claimed]:
             if reading.store is not None:
@@ -104,11 +127,10 @@ class Claims:
 
         try:
             reading = read()
-            batch.acknowledge(reading.done)
-            if not batch and reading.store is None:
-                return False
-            wanted = self._ahead.wanted(len(batch.settlements))
-            claimed = self._session.run(work)
+            batch = self._writable(batch, reading)
+            generation, queues = self._ahead.generation, self._ahead.queues
+            wanted = self._wanted(len(batch.settlements)) if queues else 0
+            claimed = self._session.run(work) if batch or reading.store is not None else []
         except BaseException:
             # The next claim is the loop's own, which tells of the outage.
             self._ahead.queues = ()
@@ -116,9 +138,22 @@ class Claims:
             if wanted:
                 self._settlements.doubt(worker, token)
             raise
-        if wanted and not self._ahead.add(claimed, generation, asked=wanted):
+        if wanted and not self._ahead.add(claimed, generation, worker, asked=wanted):
             self._release(claimed)
         return bool(claimed)
+
+    def _writable(self, batch: Batch, reading: Reading) -> Batch:
+        """What may be written now: an ack only when the results of all acks are in the reading."""
+        if not reading.is_whole:
+            self._settlements.put_back(batch)
+            batch = Batch()
+        batch.acknowledge(reading.done, reading.tags)
+        return batch
+
+    def _wanted(self, done: int) -> int:
+        now = time.monotonic()
+        seconds, self._exchanged_at = now - self._exchanged_at, now
+        return self._ahead.wanted(done, seconds)
 
     def _claim(self, queues: Sequence[str], limit: int, batch: Batch) -> list[Claimed]:
         worker, token = presence.worker_id(self._alias), self._next_token()
@@ -135,7 +170,6 @@ class Claims:
             self._settlements.put_back(batch)
             self._settlements.doubt(worker, token)
             raise
-        self._ahead.looked(queues, asked=limit, found=len(claimed))
         return claimed
 
     def _release(self, messages: Sequence[Claimed]) -> None:

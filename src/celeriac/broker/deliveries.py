@@ -43,6 +43,17 @@ class Due:
     wait_seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the flusher has read of the worker's journals."""
+
+    #: The tags of messages that are done, whether Celery has acknowledged them yet or not.
+    tags: Sequence[str]
+    has_any: bool
+    #: Whether nothing was left to read: then the results of all that Celery has acknowledged are among it.
+    is_whole: bool
+
+
 _opened: "list[Deliveries]" = []
 
 
@@ -75,13 +86,20 @@ class Deliveries:
         #: Set by the worker's flusher: called when there is something to write; True: at once.
         self.collect_acks: Callable[[bool], None] | None = None
 
-    def claim(self, queues: Sequence[str], limit: int) -> list[Claimed]:
-        """Up to `limit` messages that are ours from now on; none when the flusher is about to claim some."""
-        found = self.claims.from_ahead(queues, limit)
-        if self.collect_acks is not None and not found and self.claims.may_wait():
-            self.collect_acks(True)
-            return []
-        found = found or self.claims.claim(queues, limit, writes_acks=self.collect_acks is None)
+    def claim(self, queues: Sequence[str], limit: int, *, is_of_loop: bool = False) -> list[Claimed]:
+        """Up to `limit` messages that are ours from now on.
+
+        `is_of_loop`: for the worker's consumers, which may get what was claimed ahead for them, and nothing
+        while the flusher is about to claim some.
+        """
+        found: list[Claimed] = []
+        if is_of_loop and self.collect_acks is not None:
+            found = self.claims.from_ahead(queues, limit)
+            if not found and self.claims.must_wait(queues):
+                self.collect_acks(True)
+                return []
+        writes_acks = self.collect_acks is None
+        found = found or self.claims.claim(queues, limit, writes_acks=writes_acks, is_of_loop=is_of_loop)
         self.flush_if_decided()
         return found
 
@@ -89,20 +107,24 @@ class Deliveries:
         """Whether the flusher has messages for us, or is about to: nobody need tell us of new ones."""
         return self.collect_acks is not None and self.claims.has_more()
 
-    def exchange(self, read: Callable[[], Iterable[str] | None], store: Callable[[Any], object]) -> None:
+    def exchange(self, read: Callable[[], "Noted"], store: Callable[[Any], object]) -> None:
         """For the flusher: write what was decided behind `store`, and claim ahead, in one transaction.
 
-        `read` tells the tags of messages that are done, whether Celery has acknowledged them yet or not; None
-        where there is nothing to store. Raises BrokerConnectionLost and the like, or what `read` raises, and
-        keeps what was decided.
+        Raises BrokerConnectionLost and the like, or what `read` raises, and keeps what was decided.
         """
 
         def reading() -> Reading:
-            tags = read()
-            return Reading({}, None) if tags is None else Reading(self._noted_as_done(tags), store)
+            noted = read()
+            done = self._noted_as_done(noted.tags)
+            return Reading(done, noted.tags, noted.is_whole, store if noted.has_any else None)
 
-        if self.claims.exchange(reading) and self.nudge is not None:
-            self.nudge()
+        try:
+            must_look = self.claims.exchange(reading)
+        except BaseException:
+            self._nudge()
+            raise
+        if must_look:
+            self._nudge()
 
     def collect(self, queues: Sequence[str], limit: int) -> list[tuple[int, str, str]]:
         """Take messages out of transient queues."""
@@ -189,6 +211,10 @@ class Deliveries:
         except (BrokerConnectionLost, BrokerRefused) as error:
             logger.warning("The others will find out by themselves what this worker held: %s", error)
         self.session.close()
+
+    def _nudge(self) -> None:
+        if self.nudge is not None:
+            self.nudge()
 
     def _noted_as_done(self, tags: Iterable[str]) -> dict[str, Pair]:
         """Those that are held: their acks go with what was noted, and Celery's own will not be written."""

@@ -137,6 +137,7 @@ class HubLink:
         if self._listener is not None:
             self._listener.listen_for_host()
         self._ears.renew()
+        self._transport.deliveries.claims.give_back_stale()
         # Also when the worker is too busy to come to the end of the queue.
         self._promote()
         self._poll()

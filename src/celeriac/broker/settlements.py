@@ -6,7 +6,7 @@ would stay claimed by a worker that lives and has forgotten it, and nobody would
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -49,10 +49,14 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.settlements or self.doubtful)
 
-    def acknowledge(self, pairs: Mapping[str, Pair]) -> None:
-        """Messages that are done besides, by their tags."""
+    def acknowledge(self, pairs: Mapping[str, Pair], tags: Iterable[str] = ()) -> None:
+        """Messages that are done besides; of `tags` only those that were to be given back."""
         for tag, pair in pairs.items():
             self.settlements.setdefault(tag, Settlement(Verb.ACK, pair))
+        for tag in tags:
+            decided = self.settlements.get(tag)
+            if decided is not None and decided.verb is Verb.RELEASE:
+                self.settlements[tag] = Settlement(Verb.ACK, decided.pair)
 
     def pairs(self, verb: Verb) -> list[Pair]:
         return [each.pair for each in self.settlements.values() if each.verb is verb]

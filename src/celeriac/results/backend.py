@@ -48,6 +48,7 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
         write = self.write_of(task_id, result, status, traceback, request)
         if using is None and storing.may_leave_to_flusher(self.alias) and noting.take(write, request):
             return result
+        write.started_at = noting.began_at(task_id)
         _in_order(partial(_save, using or self.alias, write, getattr(request, "task", None)))
         return result
 
@@ -159,5 +160,8 @@ def _save_once(connection: BaseDatabaseWrapper, write: upsert.Write, task_name: 
     if write.status == states.STARTED:
         run = records.Run(write.task_id, task_name or "", starts=1, started_at=write.at)
         records.add_runs(connection, [run])
+    elif write.status in states.READY_STATES and task_name:
+        # Its beginning may only be noted yet, and make the record.
+        records.add_runs(connection, [records.Run(write.task_id, task_name, finished_at=write.at)])
     elif write.status in states.READY_STATES:
         records.finish(connection, write.task_id, write.at)

@@ -12,6 +12,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from celeriac.database.complaints import Complaints
 from celeriac.results.journal import Journal
 from celeriac.results.notes import Note
 
@@ -24,6 +25,7 @@ MOST_BYTES = 128 * 1024
 #: Rung by a task that has begun, which may wait a moment for its end, and by one that has ended.
 BEGAN, ENDED = b"b", b"e"
 
+_complaints = Complaints(logger)
 _journal: Journal | None = None
 _bell = -1
 _process = 0
@@ -70,7 +72,9 @@ def take(note: Note) -> bool:
         journal = _opened(stem)
         journal.append(frame)
     except OSError as error:
-        logger.warning("A result is stored without the worker's journal, which takes no note: %s", error)
+        _complaints.say(
+            logging.WARNING, "Results are stored without the worker's journal, which takes no note: %s", error
+        )
         return False
     if journal.must_tell(2 if note.is_end else 1):
         ring(ENDED if note.is_end else BEGAN)

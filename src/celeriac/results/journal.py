@@ -12,7 +12,9 @@ import os
 import re
 import struct
 import threading
+import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +26,10 @@ _FRAME = struct.Struct(">II")
 _NAME = re.compile(r"(?P<stem>.+)\.(?P<process>\d+)\.(?P<number>\d+)\.journal")
 
 #: A full segment is followed by the next one, and deleted when the database has all of it.
-SEGMENT_BYTES = 1 << 20
+SEGMENT_BYTES = 256 * 1024
 #: Read at once, so that memory stays bounded however much was noted while the database was away.
 MOST_BYTES = 1 << 20
+_SWEEP_SECONDS = 5.0
 
 
 class Journal:
@@ -71,7 +74,8 @@ class Journal:
         self._number += 1
         size = max(SEGMENT_BYTES, _FIRST + length + _FRAME.size)
         path = f"{self._prefix}.{self._number}.journal"
-        # Made and filled under another name: a reader never finds less than a whole segment.
+        # Made and filled under another name: a reader never finds less than a whole segment. A link with the
+        # right name is replaced and not followed.
         unready = f"{path}.new"
         fd = _open_new(unready)
         try:
@@ -80,13 +84,13 @@ class Journal:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
             self._memory = mmap.mmap(fd, size)
             _HEAD.pack_into(self._memory, 0, _FIRST)
-            os.link(unready, path, follow_symlinks=False)
+            Path(unready).rename(path)
         except BaseException:
             self.close()
+            Path(unready).unlink(missing_ok=True)
             raise
         finally:
             os.close(fd)
-            Path(unready).unlink()
         self._end = _FIRST
 
 
@@ -106,9 +110,14 @@ class _Segment:
 class Reader:
     """The reading side of all journals of one worker; its owner calls close(). For one thread."""
 
-    def __init__(self, stem: Path) -> None:
+    def __init__(self, stem: Path, *, is_gone: Callable[[int], bool]) -> None:
         self._stem = stem
+        #: Whether no process has the number any more.
+        self._is_gone = is_gone
+        self._swept_at = time.monotonic()
         self._segments: dict[Path, _Segment] = {}
+        #: Whether the last reading left nothing that had been noted before it.
+        self.is_at_end = True
 
     def read(self) -> list[bytes]:
         """The next frames in each process's order, about MOST_BYTES at most; raises OSError.
@@ -125,6 +134,7 @@ class Reader:
                 segment.read += _FRAME.size + len(frame)
                 left -= _FRAME.size + len(frame)
                 frames.append(frame)
+        self.is_at_end = left > 0
         return frames
 
     def processes(self) -> set[int]:
@@ -140,11 +150,23 @@ class Reader:
                 segment.confirmed = segment.read
             if newest[segment.process] != segment.path and _frame(segment) is None:
                 self._remove(segment)
+        if time.monotonic() - self._swept_at > _SWEEP_SECONDS:
+            self._swept_at = time.monotonic()
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Delete what is stored and of a process that has ended: a pool may replace its processes often."""
+        for segment in self._in_order():
+            # In this order: what it noted last was before its end.
+            is_left = self._is_gone(segment.process) and _frame(segment) is None
+            if is_left and segment.confirmed == segment.read:
+                self._remove(segment)
 
     def remove(self) -> None:
-        """Delete every segment; for when their processes are gone."""
+        """Delete every segment of which the database has all; for when their processes are gone."""
         for segment in self._in_order():
-            self._remove(segment)
+            if segment.confirmed == segment.read and _frame(segment) is None:
+                self._remove(segment)
         for path in self._stem.parent.iterdir():
             # Its process was killed while it made it.
             if path.name.startswith(f"{self._stem.name}.") and path.name.endswith(".journal.new"):
@@ -159,7 +181,10 @@ class Reader:
     def _find(self) -> None:
         for path in segments(self._stem):
             if path not in self._segments and (match := _NAME.fullmatch(path.name)):
-                memory = _mapped(path)
+                try:
+                    memory = _mapped(path)
+                except FileNotFoundError:
+                    continue  # Another reader was quicker.
                 (begin,) = _HEAD.unpack_from(memory)
                 begin = min(max(_FIRST, begin), len(memory))
                 self._segments[path] = _Segment(

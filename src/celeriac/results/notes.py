@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from celery import states
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -50,7 +50,7 @@ class Note:
     def encoded(self) -> bytes:
         """The frame's bytes."""
         write = self.write
-        state = None if write is None else [write.at.timestamp(), *(getattr(write, name) for name in _FIELDS)]
+        state = None if write is None else [write.at.isoformat(), *(getattr(write, name) for name in _FIELDS)]
         return _encode([self.done, self.name, state]).encode("utf-8", "surrogatepass")
 
 
@@ -61,7 +61,7 @@ def decoded(frame: bytes) -> Note:
         return Note(done=done)
     # Not by its constructor, which would look at each text once more.
     write = object.__new__(Write)
-    write.at, write.started_at = datetime.fromtimestamp(state[0], UTC), None
+    write.at, write.started_at = datetime.fromisoformat(state[0]), None
     for field, value in zip(_FIELDS, state[1:], strict=True):
         setattr(write, field, value)
     return Note(write, name, done)

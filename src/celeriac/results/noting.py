@@ -8,6 +8,7 @@ with their errbacks, the parts of a chord, and the end of a task whose project w
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from celery import Task, signals, states
@@ -30,6 +31,8 @@ class _Local(threading.local):
     is_withheld = False
     #: It is noted that its message is done.
     is_noted = False
+    #: Its id and the noted moment of its beginning, which later states would hide.
+    began: tuple[str, datetime] | None = None
 
 
 _local = _Local()
@@ -52,13 +55,21 @@ def take(write: Write, request: Any) -> bool:
     name = getattr(request, "task", None) or ""
     if write.status == states.STARTED:
         _local.is_noted = _local.is_withheld = False
-        return handoff.take(Note(write, name))
+        is_taken = handoff.take(Note(write, name))
+        _local.began = (write.task_id, write.at) if is_taken else None
+        return is_taken
     if not (_local.is_at_its_end and write.status == states.SUCCESS) or _something_follows(request):
         return False
     done = None if _local.is_withheld else tag_of(request)
     is_taken = handoff.take(Note(write, name, done))
     _local.is_noted = is_taken and done is not None
     return is_taken
+
+
+def began_at(task_id: str) -> datetime | None:
+    """When the running task began, where that is only noted."""
+    began = _local.began
+    return began[1] if began is not None and began[0] == task_id else None
 
 
 def withhold() -> None:
@@ -77,6 +88,7 @@ def task_is_over(request: Any) -> None:
 def forget() -> None:
     """The message of the task that ended is not done."""
     _local.is_noted = _local.is_withheld = False
+    _local.began = None
 
 
 def tag_of(request: Any) -> str | None:

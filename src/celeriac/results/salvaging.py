@@ -20,16 +20,21 @@ logger = logging.getLogger(__name__)
 def store_each(session: Session, found: Iterable[Note]) -> None:
     """Store each in a transaction of its own; raises only the errors that another try may cure."""
     for note in found:
-        try:
-            _store(session, note)
-        except Error as error:
-            if is_passing(error) or note.write is None:
-                raise
-            logger.error("The result of task %s cannot be stored: %s", note.write.task_id, first_line(error))
-            _fail(session, note, error)
+        store_one(session, note)
 
 
-def _fail(session: Session, note: Note, error: Error) -> None:
+def store_one(session: Session, note: Note) -> None:
+    """Store it, or the FAILURE of its task; raises only an error that another try may cure."""
+    try:
+        _store(session, note)
+    except Exception as error:
+        if note.write is None or (isinstance(error, Error) and is_passing(error)):
+            raise
+        logger.exception("The result of task %s cannot be stored: %s", note.write.task_id, first_line(error))
+        _fail(session, note, error)
+
+
+def _fail(session: Session, note: Note, error: Exception) -> None:
     assert note.write is not None
     told = {
         "exc_type": type(error).__name__,
@@ -46,8 +51,8 @@ def _fail(session: Session, note: Note, error: Error) -> None:
     )
     try:
         _store(session, replace(note, write=write))
-    except Error as second:
-        if is_passing(second):
+    except Exception as second:
+        if isinstance(second, Error) and is_passing(second):
             raise
         logger.exception("Nor can its FAILURE.")
 

@@ -72,8 +72,9 @@ def write(connection: BaseDatabaseWrapper, writes: Sequence[Write]) -> None:
     table = Table(connection, TaskResult)
     stored, new = table.stored("status"), table.new("status")
     # Of two states of one rank the later stands; only times of one worker are of one clock.
+    workers = (f"COALESCE({name}, '')" for name in (table.stored("worker"), table.new("worker")))
     is_late = (
-        f"{_rank(new)} = {_rank(stored)} AND {table.stored('worker')} = {table.new('worker')}"
+        f"{_rank(new)} = {_rank(stored)} AND {' = '.join(workers)}"
         f" AND {table.stored('date_done')} > {table.new('date_done')}"
     )
     guard = (

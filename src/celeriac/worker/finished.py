@@ -16,6 +16,8 @@ def connect() -> None:
 
 
 def _after_task(task: Any, state: str | None = None, **_: Any) -> None:
+    if task.request.is_eager:
+        return  # A part of the task that called it.
     if state in _ACKNOWLEDGED or (state == states.FAILURE and task.acks_on_failure_or_timeout):
         noting.task_is_over(task.request)
     else:

@@ -18,7 +18,8 @@ from pathlib import Path
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celeriac.broker.deliveries import Deliveries
+from celeriac.broker import processes
+from celeriac.broker.deliveries import Deliveries, Noted
 from celeriac.broker.errors import BrokerBusy, BrokerConnectionLost, BrokerRefused
 from celeriac.database import failures
 from celeriac.database.complaints import Complaints
@@ -36,8 +37,8 @@ _BEGUN_SECONDS = 0.01
 _LOOK_SECONDS = 1.0
 #: After a commit the next one waits so many times its duration, and no longer than this.
 _PAUSE_FACTOR, _LONGEST_PAUSE_SECONDS = 3.0, 0.05
-#: When the worker stops: how long the database is waited for.
-_STOPPING_SECONDS = 30.0
+#: How long the end of a worker waits for the database: what is left stays in the journals for the next.
+_STOPPING_SECONDS = 5.0
 
 
 class Flusher:
@@ -48,10 +49,14 @@ class Flusher:
         self._deliveries = deliveries
         self._stem = stem
         self._bell = handoff.begin(stem)
-        self._reader = Reader(stem)
+        self._reader = Reader(stem, is_gone=processes.is_gone)
         self._session = Session(alias)
         #: Read, and not yet in the database.
         self._notes: list[Note] = []
+        #: Whether nothing was left to read the last time.
+        self._is_whole = True
+        #: Messages whose results are stored, and whose acks are not.
+        self._done: list[str] = []
         #: Called in the flusher's thread when what was noted before them is in the database.
         self._waiting: list[Callable[[], object]] = []
         self._adding = threading.Lock()
@@ -138,7 +143,7 @@ class Flusher:
         for number in itertools.count(1):
             try:
                 started = time.monotonic()
-                done = self._flush()
+                done = self._flush_all()
                 # Alone, a result is stored at once, also when another one has just been.
                 lasted = time.monotonic() - started if done > 1 else 0.0
                 self._pause_seconds = min(lasted * _PAUSE_FACTOR, _LONGEST_PAUSE_SECONDS)
@@ -153,13 +158,21 @@ class Flusher:
                     complaints.say(
                         logging.WARNING, "Results of tasks wait for the database: %s", first_line(error)
                     )
-            except Exception:
-                logger.exception("What tasks came to could not be stored; it is tried again.")
+            except Exception as error:
+                logger.exception("What tasks came to could not be stored together.")
+                self._salvage(error)
             if self._is_stopping and time.monotonic() - began > _STOPPING_SECONDS:
                 logger.error("The worker stops without the database: its results wait in %s.", self._stem)
                 return False
             retry.pause(min(number, retry.TRIES))
         raise AssertionError("unreachable")
+
+    def _flush_all(self) -> int:
+        """Store until nothing is left to read; how many."""
+        done = self._flush()
+        while not self._is_whole:
+            done += self._flush()
+        return done
 
     def _flush(self) -> int:
         """Store what is noted and settled by now, in one transaction where that is possible; how many."""
@@ -173,46 +186,65 @@ class Flusher:
                 self._deliveries.exchange(self._read, self._store)
             else:
                 self._deliveries.exchange(self._read_and_store, _nothing)
+            if not self._is_whole:
+                # Results of what ended before these may be left.
+                self._put_back(actions)
+                actions = []
         except BaseException:
-            with self._adding:
-                self._waiting[:0] = actions
+            self._put_back(actions)
             raise
-        done, self._notes = len(self._notes) + len(actions), []
+        done, self._notes, self._done = len(self._notes) + len(self._done) + len(actions), [], []
         for action in actions:
             action()
         self._reader.confirm()
         return done
 
-    def _salvage(self, error: Exception) -> None:
-        """Store one by one what the database refuses together."""
-        cause = error.__cause__ if isinstance(error, BrokerRefused) else error
-        if isinstance(cause, Error) and not is_passing(cause):
-            with suppress(Error):
-                salvaging.store_each(self._session, [note for note in self._notes if note.write])
-                self._notes = [Note(done=note.done) for note in self._notes if note.done]
+    def _put_back(self, actions: list[Callable[[], object]]) -> None:
+        with self._adding:
+            self._waiting[:0] = actions
 
-    def _read(self) -> list[str] | None:
-        """Read on; the tags of the messages that are done, or None without a note."""
-        self._notes += notes.readable(self._reader.read())
-        return [note.done for note in self._notes if note.done is not None] if self._notes else None
+    def _salvage(self, error: Exception) -> None:
+        """Store one by one what cannot be stored together."""
+        cause = error.__cause__ if isinstance(error, BrokerRefused) else error
+        if isinstance(cause, OSError) or (isinstance(cause, Error) and is_passing(cause)):
+            return
+        while self._notes:
+            # What cannot be stored now stays, with all behind it.
+            with suppress(Error):
+                salvaging.store_one(self._session, self._notes[0])
+                done = self._notes.pop(0).done
+                if done is not None:
+                    self._done.append(done)
+                continue
+            break
+
+    def _read(self) -> Noted:
+        """Read on, unless the last reading is not stored yet."""
+        self._is_whole = not self._notes
+        if self._is_whole:
+            self._notes = notes.readable(self._reader.read())
+            self._is_whole = self._reader.is_at_end
+        tags = [*self._done, *(note.done for note in self._notes if note.done is not None)]
+        return Noted(tags, bool(self._notes), self._is_whole)
 
     def _store(self, connection: BaseDatabaseWrapper) -> None:
         """Write what is read, in the caller's transaction."""
         notes.store(connection, self._notes)
 
-    def _read_and_store(self) -> list[str] | None:
-        tags = self._read()
+    def _read_and_store(self) -> Noted:
+        noted = self._read()
         self._store_apart()
-        return tags
+        self._done, self._notes = list(noted.tags), []
+        return noted
 
     def _store_apart(self) -> None:
         if self._notes:
             self._session.run(self._store, patience_seconds=0)
 
 
-def _is_busy(error: Exception) -> bool:
-    return isinstance(error, BrokerBusy) or (isinstance(error, Error) and failures.is_busy(error))
-
-
 def _nothing(_: BaseDatabaseWrapper) -> None:
     """Results are in another database than messages, and are stored already."""
+
+
+def _is_busy(error: Exception) -> bool:
+    return isinstance(error, BrokerBusy) or (isinstance(error, Error) and failures.is_busy(error))

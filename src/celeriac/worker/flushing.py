@@ -21,7 +21,6 @@ def start(broker_alias: str | None, results_alias: str | None) -> None:
     stem = None if results_alias is None else recovery.stem_for(os.getpid())
     if results_alias is None or stem is None:
         return
-    recovery.recover(broker_alias, is_starting=True)
     try:
         flusher = Flusher(results_alias, None if broker_alias is None else deliveries_for(broker_alias), stem)
     except OSError as error:

@@ -47,18 +47,22 @@ def recover(broker_alias: str | None, *, is_starting: bool = False) -> None:
     directory = runtime.directory(results_alias())
     if directory is None:
         return
-    try:
-        is_gone = partial(_is_gone, None if is_starting else os.getpid())
-        for stem in _abandoned(directory, is_gone):
+    is_gone = partial(_is_gone, None if is_starting else os.getpid())
+    for stem in _abandoned(directory, is_gone):
+        try:
             _recover(stem, broker_alias, is_gone)
-    except (OSError, Error) as error:
-        logger.warning("What a killed worker had done is not in the database yet: %s", first_line(error))
+        except (OSError, Error) as error:
+            logger.warning("What a killed worker had done is not in the database yet: %s", first_line(error))
 
 
 def _abandoned(directory: Path, is_gone: Callable[[int], bool]) -> list[Path]:
     """The stems of this host's workers that are gone."""
-    found = set()
-    for entry in os.scandir(directory):
+    found = set[Path]()
+    try:
+        entries = list(os.scandir(directory))
+    except OSError:
+        return []  # There is nothing to store where nothing can be read.
+    for entry in entries:
         match = _STEM.fullmatch(entry.name)
         if match and match["host"] == _host() and is_gone(int(match["process"])):
             found.add(directory / f"{_host()}-{match['process']}")
@@ -66,7 +70,7 @@ def _abandoned(directory: Path, is_gone: Callable[[int], bool]) -> list[Path]:
 
 
 def _recover(stem: Path, broker_alias: str | None, is_gone: Callable[[int], bool]) -> None:
-    reader = journal.Reader(stem)
+    reader = journal.Reader(stem, is_gone=is_gone)
     session = Session(results_alias())
     try:
         stored = 0

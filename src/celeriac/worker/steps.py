@@ -67,8 +67,10 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
     forks.close_django_connections(when=lambda: get_current_worker_task() is None)
     try:
         found = preflight.inspect(app)
-        # Before the name of a killed one is claimed, which gives its messages to others.
-        reaper.before_losing[_UID] = partial(recovery.recover, found.broker_alias)
+        if found.results_alias is not None:
+            # Before the name of a killed one is claimed, which gives its messages to others.
+            recovery.recover(found.broker_alias, is_starting=True)
+            reaper.before_losing[_UID] = partial(recovery.recover, found.broker_alias)
         alias = found.broker_alias or found.results_alias
         if alias is not None:
             present = presence.presence_for(alias, instance.hostname)
