@@ -20,6 +20,17 @@ _MOST_CLAIMS = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """What the flusher has read of the worker's journals."""
+
+    #: The tags of messages that are done, whether Celery has acknowledged them yet or not.
+    tags: Sequence[str]
+    has_any: bool
+    #: Whether nothing was left to read: then the results of all that Celery has acknowledged are among it.
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What the flusher has at hand for an exchange."""
 

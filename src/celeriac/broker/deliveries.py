@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from celeriac.broker import clock, judging
-from celeriac.broker.claims import Claims, Reading
+from celeriac.broker.claims import Claims, Noted, Reading
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import STEP, Claimed, Queries
@@ -41,17 +41,6 @@ class Due:
     promoted: int
     #: Seconds until the soonest of the others is due; None: there is none.
     wait_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """What the flusher has read of the worker's journals."""
-
-    #: The tags of messages that are done, whether Celery has acknowledged them yet or not.
-    tags: Sequence[str]
-    has_any: bool
-    #: Whether nothing was left to read: then the results of all that Celery has acknowledged are among it.
-    is_whole: bool
 
 
 _opened: "list[Deliveries]" = []
@@ -107,7 +96,7 @@ class Deliveries:
         """Whether the flusher has messages for us, or is about to: nobody need tell us of new ones."""
         return self.collect_acks is not None and self.claims.has_more()
 
-    def exchange(self, read: Callable[[], "Noted"], store: Callable[[Any], object]) -> None:
+    def exchange(self, read: Callable[[], Noted], store: Callable[[Any], object]) -> None:
         """For the flusher: write what was decided behind `store`, and claim ahead, in one transaction.
 
         Raises BrokerConnectionLost and the like, or what `read` raises, and keeps what was decided.

@@ -19,7 +19,8 @@ from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.broker import processes
-from celeriac.broker.deliveries import Deliveries, Noted
+from celeriac.broker.claims import Noted
+from celeriac.broker.deliveries import Deliveries
 from celeriac.broker.errors import BrokerBusy, BrokerConnectionLost, BrokerRefused
 from celeriac.database import failures
 from celeriac.database.complaints import Complaints
@@ -208,15 +209,12 @@ class Flusher:
         cause = error.__cause__ if isinstance(error, BrokerRefused) else error
         if isinstance(cause, OSError) or (isinstance(cause, Error) and is_passing(cause)):
             return
-        while self._notes:
-            # What cannot be stored now stays, with all behind it.
-            with suppress(Error):
+        # What cannot be stored now stays, with all behind it.
+        with suppress(Error):
+            while self._notes:
                 salvaging.store_one(self._session, self._notes[0])
                 done = self._notes.pop(0).done
-                if done is not None:
-                    self._done.append(done)
-                continue
-            break
+                self._done += [] if done is None else [done]
 
     def _read(self) -> Noted:
         """Read on, unless the last reading is not stored yet."""
