@@ -13,6 +13,7 @@ import pytest
 from kombu import Consumer, Producer, Queue
 from kombu.asynchronous import Hub, set_event_loop
 
+from celeriac.broker.claims import Noted
 from tests.broker import DEADLINE_SECONDS, publish, rows
 
 QUEUE = Queue("loop", routing_key="loop")
@@ -135,3 +136,78 @@ def test_a_nudge_of_another_thread_during_a_nudge_is_not_lost(connection, hub, m
     link.nudge()
 
     assert run_until(hub, lambda: polls) < 0.9
+
+
+class Flusher:
+    """What the flusher is for the loop: somebody who writes acks, and may be at it."""
+
+    def __init__(self, deliveries):
+        deliveries.collect_acks = self.collect
+        self._deliveries = deliveries
+        self.is_told = 0
+
+    def collect(self, at_once=False):
+        self.is_told += 1
+
+    def write(self):
+        """As its thread does."""
+        noted = Noted((), False, True)
+        self._deliveries.exchange(lambda: noted, lambda _: None)
+
+
+def test_room_for_one_is_not_worth_a_look_while_others_wait_in_the_worker(connection, hub, broker):
+    deliveries = connection.transport.deliveries
+    flusher, held, deliveries.slots = Flusher(deliveries), [], 2
+    publish(broker, "loop", *map(str, range(20)))
+
+    with Consumer(connection, [QUEUE], on_message=held.append, prefetch_count=8):
+        connection.register_with_event_loop(hub)
+        run_until(hub, lambda: len(held) == 8)
+
+        looks = []
+        for message in held[:3]:
+            message.ack()
+            looks.append(connection.transport.is_worth_a_look())
+        flusher.write()
+        run_until(hub, lambda: len(held) == 11)
+
+    assert looks == [False, False, True], "half of the six that may wait beside the two that run"
+    assert flusher.is_told >= 3, "each ack is written soon nevertheless"
+
+
+def test_without_others_that_wait_each_free_slot_is_worth_a_look(connection, hub, broker):
+    deliveries = connection.transport.deliveries
+    Flusher(deliveries)
+    held, deliveries.slots = [], 4
+    publish(broker, "loop", *"abcdef")
+
+    with Consumer(connection, [QUEUE], on_message=held.append, prefetch_count=4):
+        connection.register_with_event_loop(hub)
+        run_until(hub, lambda: len(held) == 4)
+
+        held[0].ack()
+
+        assert connection.transport.is_worth_a_look()
+
+
+def test_the_loop_does_not_wait_for_a_commit_to_look_for_due_messages(connection, hub, broker, monkeypatch):
+    claims = connection.transport.deliveries.claims
+    looks, promote = [], connection.transport.promote_due
+
+    def noted_promote():
+        looks.append(claims.is_exchanging)
+        return promote()
+
+    monkeypatch.setattr(connection.transport, "promote_due", noted_promote)
+    with Consumer(connection, [QUEUE], on_message=lambda _: None):
+        connection.register_with_event_loop(hub)
+        run_until(hub, lambda: looks)
+        looks.clear()
+        claims.is_exchanging = True
+        ticks = []
+        hub.call_later(1.2, ticks.append, "over")
+        run_until(hub, lambda: ticks)
+        assert looks == [], "the slow poll came by, and left it for later"
+
+        claims.is_exchanging = False
+        run_until(hub, lambda: looks)

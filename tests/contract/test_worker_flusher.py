@@ -4,11 +4,12 @@ import threading
 import time
 
 import pytest
-from celery import states
+from celery import signals, states
 from celery.app.trace import build_tracer
-from django.db import DataError, OperationalError, connections
+from django.db import DataError, OperationalError, connections, transaction
+from django.test import override_settings
 
-from celeriac.results import handoff, noting, storing
+from celeriac.results import handoff, noting, storing, upsert
 from celeriac.worker import finished, flushing, recovery
 from celeriac.worker.flusher import Flusher
 from tests.broker import bodies, noted, publish, rows
@@ -62,6 +63,18 @@ def claimed(consumer, count):
     publish(consumer.alias, "mails", *map(str, range(count)))
     found = consumer.claim("mails")
     return [f"{each.id}-{each.token}" for each in found]
+
+
+def refuse(monkeypatch, task_id, error):
+    """Let the success of this task be what the database does not take."""
+    write = upsert.write
+
+    def picky(connection, writes):
+        if any(each.task_id == task_id and each.status == states.SUCCESS for each in writes):
+            raise error
+        write(connection, writes)
+
+    monkeypatch.setattr(upsert, "write", picky)
 
 
 def statuses(alias, *task_ids):
@@ -190,8 +203,6 @@ def test_a_task_that_has_something_to_send_at_its_end_is_not_done_before(
     def job():
         noting.withhold()
 
-    from celery import signals
-
     def at_the_end(**_):
         assert flusher.flush(PATIENCE_SECONDS)
         seen.append(rows(broker))
@@ -258,16 +269,7 @@ def test_a_result_that_the_database_refuses_fails_alone(
     tags = claimed(consumer, 3)
     for name, tag in zip("abc", tags, strict=True):
         run(app, name, tag=tag)
-    from celeriac.results import upsert
-
-    write = upsert.write
-
-    def picky(connection, writes):
-        if any(each.task_id == "b" and each.status == states.SUCCESS for each in writes):
-            raise DataError("not in this table")
-        write(connection, writes)
-
-    monkeypatch.setattr(upsert, "write", picky)
+    refuse(monkeypatch, "b", DataError("not in this table"))
     flusher.start()
 
     assert flusher.flush(PATIENCE_SECONDS)
@@ -278,13 +280,54 @@ def test_a_result_that_the_database_refuses_fails_alone(
     assert "The result of task b cannot be stored: not in this table" in caplog.text
 
 
-def test_a_long_result_is_stored_by_its_task(app, flusher, broker):
+ARGUMENTS = {"argsrepr": "(1, 'ö')", "kwargsrepr": "{}", "periodic_task_name": "every-night"}
+
+
+def told(alias, task_id="a"):
+    """What a row says of its task, whatever its state."""
+    found = row(alias, task_id)
+    return found.task_args, found.task_kwargs, found.periodic_task_name, found.worker
+
+
+def test_a_long_result_is_stored_by_its_task_with_all_that_is_known(app, flusher, broker):
     def tell():
         return "x" * handoff.MOST_BYTES
 
-    run(app, body=tell)
+    run(app, body=tell, **ARGUMENTS)
 
     assert statuses(broker, "a") == [states.SUCCESS]
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+    assert told(broker) == ("\"(1, '\\u00f6')\"", '"{}"', "every-night", "w@h"), (
+        "the noted STARTED comes too late"
+    )
+
+
+@pytest.mark.parametrize("is_stored_between", [False, True])
+def test_what_is_noted_with_the_beginning_stays_with_the_end(app, flusher, broker, is_stored_between):
+    def job():
+        if is_stored_between:
+            flusher.start()
+            assert flusher.flush(PATIENCE_SECONDS)
+            assert statuses(broker, "a") == [states.STARTED]
+
+    run(app, body=job, **ARGUMENTS)
+    if not is_stored_between:
+        flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert statuses(broker, "a") == [states.SUCCESS]
+    assert told(broker) == ("\"(1, '\\u00f6')\"", '"{}"', "every-night", "w@h")
+
+
+def test_without_a_noted_beginning_the_end_tells_everything(app, flusher, broker):
+    app.conf.task_track_started = False
+
+    run(app, **ARGUMENTS)
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert told(broker) == ("\"(1, '\\u00f6')\"", '"{}"', "every-night", "w@h")
 
 
 def test_without_a_place_for_journals_each_task_stores_its_result(app, broker, monkeypatch):
@@ -300,8 +343,6 @@ def test_without_a_place_for_journals_each_task_stores_its_result(app, broker, m
 
 
 def test_results_in_a_transaction_of_the_task_belong_to_it(app, flusher, broker):
-    from django.db import transaction
-
     with transaction.atomic(using=broker):
         app.backend.store_result("a", None, states.STARTED, request=None)
         assert statuses(broker, "a") == [states.STARTED]
@@ -315,8 +356,6 @@ def test_results_in_a_transaction_of_the_task_belong_to_it(app, flusher, broker)
 
 
 def test_marks_and_notes_agree(app, flusher, broker):
-    from celeriac.results import upsert
-
     run(app)
     flusher.start()
     assert flusher.flush(PATIENCE_SECONDS)
@@ -346,7 +385,8 @@ def test_more_than_is_read_at_once_is_stored_before_its_acks_and_before_the_end(
     assert rows(broker) == 0
 
 
-def test_times_without_a_zone_are_stored(app, flusher, broker, settings_without_zone):
+@override_settings(USE_TZ=False)
+def test_times_without_a_zone_are_stored(app, flusher, broker):
     run(app)
     flusher.start()
 
@@ -354,30 +394,8 @@ def test_times_without_a_zone_are_stored(app, flusher, broker, settings_without_
     assert statuses(broker, "a") == [states.SUCCESS]
 
 
-@pytest.fixture
-def settings_without_zone(settings_of_django, broker):
-    with settings_of_django(USE_TZ=False):
-        yield
-
-
-@pytest.fixture
-def settings_of_django():
-    from django.test import override_settings
-
-    return override_settings
-
-
 def test_what_cannot_be_stored_at_all_holds_up_nobody(app, flusher, broker, monkeypatch, caplog):
-    from celeriac.results import upsert
-
-    write = upsert.write
-
-    def picky(connection, writes):
-        if any(each.task_id == "b" and each.status == states.SUCCESS for each in writes):
-            raise ValueError("no database error")
-        write(connection, writes)
-
-    monkeypatch.setattr(upsert, "write", picky)
+    refuse(monkeypatch, "b", ValueError("no database error"))
     for name in "abc":
         run(app, name)
     flusher.start()

@@ -54,7 +54,8 @@ class Claims:
         self._lock = threading.Lock()
         self._token = 0
         self._ahead = Ahead()
-        self._is_exchanging = False
+        #: Whether the flusher is at it.
+        self.is_exchanging = False
         #: Whether the loop was told to wait for the flusher.
         self._is_awaited = False
         self._exchanged_at = 0.0
@@ -95,12 +96,12 @@ class Claims:
 
     def must_wait(self, queues: Sequence[str]) -> bool:
         """Whether the flusher is about to claim from these queues; it tells when it has."""
-        is_coming = self._is_exchanging or self._settlements.are_waiting()
+        is_coming = self.is_exchanging or self._settlements.are_waiting()
         if not (is_coming and self._ahead.queues and set(queues) <= set(self._ahead.queues)):
             return False
         self._is_awaited = True
         # Perhaps it has ended in this moment, and has not seen that.
-        return self._is_exchanging or self._settlements.are_waiting()
+        return self.is_exchanging or self._settlements.are_waiting()
 
     def exchange(self, read: Callable[[], Reading]) -> bool:
         """Write what was decided and what is read, and claim ahead, in one transaction.
@@ -108,11 +109,11 @@ class Claims:
         Returns whether the loop should look now. Raises BrokerConnectionLost and the like, or what `read`
         raises, and keeps what was decided.
         """
-        self._is_exchanging = True
+        self.is_exchanging = True
         try:
             has_found = self._exchange(read)
         finally:
-            self._is_exchanging = False
+            self.is_exchanging = False
         is_awaited, self._is_awaited = self._is_awaited, False
         return has_found or is_awaited
 

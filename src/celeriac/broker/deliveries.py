@@ -10,14 +10,14 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from celeriac.broker import clock, judging
+from celeriac.broker import clock, due, judging
 from celeriac.broker.claims import Claims, Noted, Reading
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import routing
-from celeriac.broker.queries.base import STEP, Claimed, Queries
+from celeriac.broker.queries.base import Claimed
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.settlements import Pair, Settlement, Settlements, Verb, write
 
@@ -32,15 +32,6 @@ class Held:
     task_id: str | None
     #: The channel's count of outstanding messages goes down when it is settled.
     settled: Callable[[], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """The outcome of a look at the delayed messages."""
-
-    promoted: int
-    #: Seconds until the soonest of the others is due; None: there is none.
-    wait_seconds: float | None
 
 
 _opened: "list[Deliveries]" = []
@@ -66,12 +57,16 @@ class Deliveries:
         """Hold nothing: at the beginning, and in the child of a fork."""
         self._lock = threading.RLock()
         self._held: dict[str, Held] = {}
+        #: How many messages its worker works on at once, at the most; None: nobody has said.
+        self.slots: int | None = None
         #: Tags of held messages whose acks were written, or are in the flusher's hands.
         self._is_done: set[str] = set()
         self._settlements = Settlements()
         self.claims = Claims(self.alias, self.session, self._settlements)
         #: Set by the event loop: called when there is something to write or room for more.
         self.nudge: Callable[[], None] | None = None
+        #: Set by the event loop: whether there is room for so many messages that a look for them pays.
+        self.is_worth_a_look: Callable[[], bool] | None = None
         #: Set by the worker's flusher: called when there is something to write; True: at once.
         self.collect_acks: Callable[[bool], None] | None = None
 
@@ -95,6 +90,10 @@ class Deliveries:
     def has_backlog(self) -> bool:
         """Whether the flusher has messages for us, or is about to: nobody need tell us of new ones."""
         return self.collect_acks is not None and self.claims.has_more()
+
+    def is_storing(self) -> bool:
+        """Whether the flusher is at the database: whoever asks something there waits for its commit."""
+        return self.claims.is_exchanging
 
     def exchange(self, read: Callable[[], Noted], store: Callable[[Any], object]) -> None:
         """For the flusher: write what was decided behind `store`, and claim ahead, in one transaction.
@@ -122,20 +121,9 @@ class Deliveries:
             return []
         return self.session.run(lambda connection, _: routing.collect(connection, queues, limit, now))
 
-    def promote_due(self, queues: Sequence[str]) -> Due:
+    def promote_due(self, queues: Sequence[str]) -> due.Due:
         """Make due messages ready; how many, and when the next one is due."""
-
-        def work(connection: Any, queries: Queries) -> Due:
-            promoted, step = 0, STEP
-            wait = queries.next_due(connection, queues, clock.now())
-            # A step that is not full: another worker is promoting the rest.
-            while wait == 0 and step == STEP:
-                step = queries.promote(connection, clock.now())
-                promoted += step
-                wait = queries.next_due(connection, queues, clock.now())
-            return Due(promoted, None if wait is None else wait / clock.MICROSECONDS)
-
-        return self.session.run(work, atomic=False)
+        return self.session.run(partial(due.promote, queues=queues), atomic=False)
 
     def hold(self, tag: str, held: Held) -> None:
         with self._lock:
@@ -146,7 +134,11 @@ class Deliveries:
         # A task may end although its message was to be given back, when the connection was lost.
         if not self._settle(tag, Verb.ACK):
             self._settlements.ack_after_all(tag)
-        self._write_soon()
+        if self.collect_acks is None or self.is_worth_a_look is None or self.is_worth_a_look():
+            self._write_soon()
+        else:
+            # The flusher writes it; the loop has enough at hand.
+            self.collect_acks(False)
 
     def requeue(self, tag: str) -> None:
         """Give a refused message back for another delivery."""
@@ -191,7 +183,7 @@ class Deliveries:
 
     def close(self) -> None:
         """End of the process: write what was decided, give back the rest; may be called twice."""
-        self.nudge = self.collect_acks = None
+        self.nudge = self.is_worth_a_look = self.collect_acks = None
         self.claims.give_back()
         with self._lock:
             tags = list(self._held)

@@ -41,6 +41,7 @@ class HubLink:
         self._alias = transport.alias
         self._outage = Outage(transport.alias, lambda seconds: loop.call_later(seconds, self.nudge))
         self._poll = self._outage.guard(self._claim_and_deliver)
+        self._poll_after_nudge = self._outage.guard(self._claim_after_nudge)
         self._promote = self._outage.guard(self._promote_due)
         self._timers: list[Any] = []
         self._due_timer: Any = None
@@ -66,6 +67,7 @@ class HubLink:
         self._transport.deliveries.session.hurry()
         caller.use_session_in_loop(self._transport.deliveries.session)
         self._transport.deliveries.nudge = self.nudge
+        self._transport.deliveries.is_worth_a_look = self._transport.is_worth_a_look
         self._wake_from_other_threads()
         self._every(self._poll_seconds(), self._on_tick)
         self._every(_RENEW_SECONDS, self._outage.guard(self._transport.renew_bindings))
@@ -93,7 +95,7 @@ class HubLink:
 
     def close(self) -> None:
         """Take everything out of the loop; may be called twice."""
-        self._transport.deliveries.nudge = None
+        self._transport.deliveries.nudge = self._transport.deliveries.is_worth_a_look = None
         caller.use_session_in_loop(None)
         self._transport.deliveries.session.take_time()
         self._cancel(*self._timers, self._due_timer, self._promote_timer)
@@ -128,7 +130,12 @@ class HubLink:
         # Not before the read, which would take the byte of another thread that nudges in between: for ever
         # after there would be no byte, and everybody would rely on it.
         self._is_nudged = False
-        self._outage.guard(lambda: self._claim_and_deliver(is_lasting=not self._looks_everywhere))()
+        if self._loop.consolidate:
+            # Processes of the pool wait for their next tasks, which the loop writes at the end of this turn.
+            self._loop.call_soon(self._poll_after_nudge)
+        else:
+            # Not in the next turn, in which acks of tasks that ran meanwhile (solo) would wait for an event.
+            self._poll_after_nudge()
 
     def _on_bell(self, queue: str) -> None:
         self._outage.guard(lambda: self._claim_and_deliver(queue))()
@@ -141,6 +148,9 @@ class HubLink:
         # Also when the worker is too busy to come to the end of the queue.
         self._promote()
         self._poll()
+
+    def _claim_after_nudge(self) -> None:
+        self._claim_and_deliver(is_lasting=not self._looks_everywhere)
 
     def _claim_and_deliver(self, queue: str | None = None, *, is_lasting: bool = False) -> None:
         self._looks_everywhere = self._looks_everywhere and is_lasting
@@ -155,7 +165,8 @@ class HubLink:
             # Not at once: the loop first hands what was delivered to the pool.
             self.nudge()
         elif delivered or time.monotonic() - self._promoted_at < _PROMOTE_AFTER_SECONDS:
-            self._promote_later()
+            is_busy = self._transport.deliveries.has_backlog()
+            self._promote_later(_PROMOTE_BEHIND_SECONDS if is_busy else _PROMOTE_AFTER_SECONDS)
         else:
             self._promote_due()
 
@@ -184,25 +195,28 @@ class HubLink:
             bells.pass_on(self._transport.deliveries.session, lasting)
 
     def _promote_due(self) -> None:
+        self._cancel(self._promote_timer)
+        self._promote_timer = None
+        if self._transport.deliveries.is_storing():
+            return self._promote_later(_PROMOTE_AFTER_SECONDS)
         self._promoted_at = time.monotonic()
         due = self._transport.promote_due()
-        self._cancel(self._due_timer, self._promote_timer)
-        self._due_timer = self._promote_timer = None
+        self._cancel(self._due_timer)
+        self._due_timer = None
         if due.promoted:
             self._on_due()
         elif due.wait_seconds is not None and due.wait_seconds < self._poll_seconds():
             # 0: another worker is promoting it right now.
             self._due_timer = self._loop.call_later(max(0.001, due.wait_seconds), self._promote)
+        return None
 
     def _on_due(self) -> None:
         """The others know by their own timers, but for those who did not look since it was published."""
         self._ring_others(self._transport.queues() - self._ears.attended())
         self.nudge()
 
-    def _promote_later(self) -> None:
+    def _promote_later(self, seconds: float) -> None:
         if self._promote_timer is None:
-            is_busy = self._transport.deliveries.has_backlog()
-            seconds = _PROMOTE_BEHIND_SECONDS if is_busy else _PROMOTE_AFTER_SECONDS
             self._promote_timer = self._loop.call_later(seconds, self._promote)
 
     def _cancel(self, *timers: Any) -> None:

@@ -9,7 +9,8 @@ from kombu.transport import virtual
 
 from celeriac.broker.address import SCHEME, alias_in
 from celeriac.broker.channel import Channel
-from celeriac.broker.deliveries import Due, deliveries_for
+from celeriac.broker.deliveries import deliveries_for
+from celeriac.broker.due import Due
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.hub import HubLink
 from celeriac.broker.store import store_for
@@ -113,6 +114,10 @@ class Transport(virtual.Transport):
         """Whether the last look took as much as there was room for, or was cut short."""
         return self.deliveries.claims.is_cut_short or any(channel.left_more for channel in self.channels)
 
+    def is_worth_a_look(self) -> bool:
+        """Whether a channel has room for so many messages that a look for them pays."""
+        return any(each.is_worth_a_look() for each in self.channels if not self._is_transient(each))
+
     def queues(self) -> set[str]:
         """The queues that the channels consume from."""
         return {queue for each in self.channels for queue in each._active_queues}
@@ -145,6 +150,7 @@ class Transport(virtual.Transport):
             if timeout is not None and now - started >= timeout:
                 raise TimeoutError
             left = pause if timeout is None else min(pause, started + timeout - now)
+            # Whoever drains without a loop has no bell: looks, at first often.
             time.sleep(max(0.0, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 

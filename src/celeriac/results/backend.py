@@ -45,17 +45,23 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
         using: str | None = None,
     ) -> Any:
         """Store a state; raises EncodeError for a result that cannot be serialized, which ends as FAILURE."""
+        if using is None and noting.takes(status, request) and storing.may_leave_to_flusher(self.alias):
+            is_known = status == states.SUCCESS and noting.began_at(task_id) is not None
+            write = self.write_of(task_id, result, status, traceback, request, is_known=is_known)
+            if noting.take(write, request):
+                return result
         write = self.write_of(task_id, result, status, traceback, request)
-        if using is None and storing.may_leave_to_flusher(self.alias) and noting.take(write, request):
-            return result
         write.started_at = noting.began_at(task_id)
         _in_order(partial(_save, using or self.alias, write, getattr(request, "task", None)))
         return result
 
     def mark_as_done(self, *args: Any, **kwargs: Any) -> None:
         """Store SUCCESS and count the part of its chord."""
-        with noting.end_of_task():
+        noting.task_ends(True)
+        try:
             super().mark_as_done(*args, **kwargs)
+        finally:
+            noting.task_ends(False)
 
     def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **kwargs: Any) -> None:
         """Store FAILURE with what follows from it: chord, chain and errbacks."""

@@ -26,6 +26,7 @@ MOST_BYTES = 128 * 1024
 BEGAN, ENDED = b"b", b"e"
 
 _complaints = Complaints(logger)
+_stem: str | None = os.environ.get(_VARIABLE)
 _journal: Journal | None = None
 _bell = -1
 _process = 0
@@ -34,21 +35,23 @@ _opening = threading.Lock()
 
 def begin(stem: Path) -> int:
     """From now on take notes beside this stem; the bell to listen to. Raises OSError."""
+    global _stem
     bell = _bell_of(stem)
     with suppress(FileNotFoundError):
         bell.unlink()
     os.mkfifo(bell, mode=0o660)
     # Open for writing too: a pipe without a writer would be readable (end of file) for ever.
     fd = os.open(bell, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    os.environ[_VARIABLE] = str(stem)
+    os.environ[_VARIABLE] = _stem = str(stem)
     return fd
 
 
 def end(stem: Path) -> None:
     """Take no more notes; may be called twice."""
-    global _process
-    if os.environ.get(_VARIABLE) == str(stem):
-        del os.environ[_VARIABLE]
+    global _process, _stem
+    if _stem == str(stem):
+        _stem = None
+        os.environ.pop(_VARIABLE, None)
     _forget()
     _process = 0
     with suppress(OSError):
@@ -57,19 +60,18 @@ def end(stem: Path) -> None:
 
 def is_open() -> bool:
     """Whether notes are taken in this process."""
-    return _VARIABLE in os.environ
+    return _stem is not None
 
 
 def take(note: Note) -> bool:
     """Note it and ring; False: it must be stored by other means."""
-    stem = os.environ.get(_VARIABLE)
-    if stem is None:
+    if _stem is None:
         return False
     frame = note.encoded()
     if len(frame) > MOST_BYTES:
         return False
     try:
-        journal = _opened(stem)
+        journal = _opened(_stem)
         journal.append(frame)
     except OSError as error:
         _complaints.say(

@@ -6,8 +6,6 @@ with their errbacks, the parts of a chord, and the end of a task whose project w
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -38,28 +36,28 @@ class _Local(threading.local):
 _local = _Local()
 
 
-@contextmanager
-def end_of_task() -> Iterator[None]:
-    """What Celery stores meanwhile is the end of the task that this thread runs."""
-    _local.is_at_its_end = True
-    try:
-        yield
-    finally:
-        _local.is_at_its_end = False
+def task_ends(is_ending: bool) -> None:
+    """Whether what Celery stores from now on is the end of the task that this thread runs."""
+    _local.is_at_its_end = is_ending
+
+
+def takes(status: str, request: Any) -> bool:
+    """Whether a state may be left to the flusher, for all that is known before it is serialized."""
+    if request is None or not handoff.is_open():
+        return False
+    if status == states.STARTED:
+        return True
+    return _local.is_at_its_end and status == states.SUCCESS and not _something_follows(request)
 
 
 def take(write: Write, request: Any) -> bool:
-    """Leave a state to the flusher; False: store it now."""
-    if request is None:
-        return False
+    """Leave a state that it takes to the flusher; False: store it now."""
     name = getattr(request, "task", None) or ""
     if write.status == states.STARTED:
         _local.is_noted = _local.is_withheld = False
         is_taken = handoff.take(Note(write, name))
         _local.began = (write.task_id, write.at) if is_taken else None
         return is_taken
-    if not (_local.is_at_its_end and write.status == states.SUCCESS) or _something_follows(request):
-        return False
     done = None if _local.is_withheld else tag_of(request)
     is_taken = handoff.take(Note(write, name, done))
     _local.is_noted = is_taken and done is not None

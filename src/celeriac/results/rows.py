@@ -9,17 +9,22 @@ from django_celery_results.models import TaskResult
 
 from celeriac.results.upsert import Write
 
-#: (serializer, key, type of the value) → text.
-_texts: dict[tuple[str, str, type], str] = {}
-_MOST_TEXTS = 100
+#: What is serialized: type, encoding, text.
+Content = tuple[str, str, str]
 
+#: By serializer, key and type of the value.
+_contents: dict[tuple[str, str, type], Content] = {}
+_MOST_CONTENTS = 100
+
+#: What Celery tells with STARTED.
+_BEGINNING = {"pid", "hostname"}
 LONGEST_STATE: int = TaskResult._meta.get_field("status").max_length
 
 
 class RowFormat:
     """The part of the backend that knows the columns; serializer and app are those of Celery's base class."""
 
-    def encode_content(self: Any, data: Any) -> tuple[str, str, str]:
+    def encode_content(self: Any, data: Any) -> Content:
         """Serialize for a text column: what is binary becomes base64; raises EncodeError."""
         content_type, content_encoding, content = self._encode(data)
         return content_type, content_encoding, b64encode(content) if content_encoding == "binary" else content
@@ -31,19 +36,31 @@ class RowFormat:
         return self.decode(b64decode(content) if obj.content_encoding == "binary" else content)
 
     def write_of(
-        self: Any, task_id: str, result: Any, status: str, traceback: str | None, request: Any
+        self: Any,
+        task_id: str,
+        result: Any,
+        status: str,
+        traceback: str | None,
+        request: Any,
+        *,
+        is_known: bool = False,
     ) -> Write:
-        """The state of a task that runs or ended; raises EncodeError, or ValueError for its name."""
+        """The state of a task that runs or ended; raises EncodeError, or ValueError for its name.
+
+        `is_known`: an earlier state tells what the request does, and this one leaves it out.
+        """
         if len(status or "") > LONGEST_STATE:
             raise ValueError(f"A state has at most {LONGEST_STATE} characters, not {len(status)}.")
-        content_type, content_encoding, encoded = self.encode_content(result)
+        is_beginning = status == states.STARTED and isinstance(result, dict) and result.keys() == _BEGINNING
+        encode = self._encoded_beginning if is_beginning else self.encode_content
+        content_type, content_encoding, encoded = encode(result)
         source = request or getattr(get_current_task(), "request", None)
         extra = getattr(source, "meta", None) or {}
         children = self.current_task_children(request)
         if extra or children:
             _, _, meta = self.encode_content({**extra, "children": children})
         else:
-            meta = self._encoded_again("meta", {"children": []})
+            meta = self._encoded_again("meta", {"children": []})[2]
         return Write(
             task_id=str(task_id),
             status=status,
@@ -52,7 +69,7 @@ class RowFormat:
             result=encoded,
             traceback=None if traceback is None else str(traceback),
             meta=meta,
-            **({} if request is None else self._of_context(request)),
+            **({} if request is None or is_known else self._of_context(request)),
         )
 
     def pending_of(self: Any, published: Any) -> Write:
@@ -91,7 +108,7 @@ class RowFormat:
             return content
 
     def _mark(self: Any, status: str, task_id: str, known: dict[str, Any]) -> Write:
-        content_type, content_encoding, _ = self.encode_content(None)
+        content_type, content_encoding, _ = self._encoded_again("nothing", None)
         return Write(
             task_id=task_id,
             status=status,
@@ -112,7 +129,7 @@ class RowFormat:
 
     def _extended(self: Any, name: str | None, args: Any, kwargs: Any) -> dict[str, str | None]:
         """Name and arguments, if `result_extended` lets them be stored."""
-        if not self.app.conf.find_value_for_key("extended", "result"):
+        if not self.app.conf.result_extended:
             return {}
         return {
             "task_name": name,
@@ -122,20 +139,24 @@ class RowFormat:
 
     def _encoded_argument(self: Any, value: Any) -> str | None:
         if isinstance(value, str):
-            return self._encoded_again(value, value)
+            return self._encoded_again(value, value)[2]
         return None if value is None else self.encode_content(value)[2]
 
-    def _encoded_again(self: Any, key: str, value: Any) -> str:
+    def _encoded_beginning(self: Any, result: dict[str, Any]) -> Content:
+        """Of what Celery tells when a task begins: the same for all tasks of a process."""
+        return self._encoded_again(f"{result['pid']!r} {result['hostname']!r}", result)
+
+    def _encoded_again(self: Any, key: str, value: Any) -> Content:
         """What `encode_content` makes of a value that is stored with each state of a task or of every task.
 
-        Of the eight values that a short task has serialized six are such ones.
+        Of the eight values that a short task has serialized seven are such ones.
         """
-        known = _texts.get((self.serializer, key, type(value)))
+        known: Content | None = _contents.get((self.serializer, key, type(value)))
         if known is None:
-            known = self.encode_content(value)[2]
-            if len(_texts) >= _MOST_TEXTS:
-                _texts.clear()
-            _texts[self.serializer, key, type(value)] = known
+            known = self.encode_content(value)
+            if len(_contents) >= _MOST_CONTENTS:
+                _contents.clear()
+            _contents[self.serializer, key, type(value)] = known
         return known
 
 

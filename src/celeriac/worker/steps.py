@@ -75,7 +75,10 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         if alias is not None:
             present = presence.presence_for(alias, instance.hostname)
             pool = _pool_name(instance)
-            present.describe(pool, pool_size.bounds(instance, pool)[1], list(app.amqp.queues))
+            slots = pool_size.bounds(instance, pool)[1]
+            present.describe(pool, slots, list(app.amqp.queues))
+            if found.broker_alias is not None:
+                deliveries.deliveries_for(found.broker_alias).slots = slots
         _start(app, instance, found)
     except Exception as error:
         # A signal's receiver may not raise: Celery would log it and start a worker that nobody knows of.
