@@ -14,7 +14,9 @@ from django.test import override_settings
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
+from celeriac.database.inserting import insert_all
 from celeriac.models import TaskRecord
+from celeriac.results import publishing
 from celeriac.results.upsert import Write
 
 BACKEND = "celeriac.results.backend:DatabaseBackend"
@@ -122,3 +124,17 @@ def counted_queries(alias: str) -> Iterator[list[str]]:
 
 def minutes_ago(minutes: float) -> Any:
     return timezone.now() - timezone.timedelta(minutes=minutes)
+
+
+def publish_row(alias: str, write: Write) -> None:
+    """Write a row in PENDING as a publisher does."""
+    connection = connections[alias]
+    inserts = publishing.inserts(connection, [publishing.pending_row(connection, write)], [])
+    insert_all(connection, inserts, row_bytes=1000)
+
+
+def publish_record(alias: str, task_id: str, name: str = "t", **known: Any) -> None:
+    """Write the record of a task as its publisher does."""
+    connection = connections[alias]
+    row = publishing.record_row(connection, TaskRecord(task_id=task_id, task_name=name, **known))
+    insert_all(connection, publishing.inserts(connection, [], [row]), row_bytes=1000)

@@ -11,10 +11,9 @@ from django.utils import timezone
 from django_celery_results.managers import TxIsolationWarning
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.models import TaskRecord
-from celeriac.results import records, upsert
+from celeriac.results import upsert
 from tests.databases import emptied_afterwards
-from tests.results import context, make_app, mark, record, results_in, row
+from tests.results import context, make_app, mark, publish_record, publish_row, record, results_in, row
 
 
 @pytest.fixture
@@ -157,7 +156,7 @@ def test_a_late_start_is_not_seen_after_the_success(app):
 
 
 def test_the_record_counts_attempts_and_knows_when_they_started_and_ended(app, alias):
-    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="t", message="{}")])
+    publish_record(alias, "a", "t", message="{}")
 
     for state in (states.STARTED, states.RETRY, states.STARTED, states.SUCCESS):
         app.backend.store_result("a", None, state, request=context("a"))
@@ -185,7 +184,7 @@ def test_a_task_that_runs_has_no_date_of_its_end(app):
 
 
 def test_a_task_exists_from_its_publish(app, alias):
-    upsert.insert_pending(connections[alias], [mark("a", states.PENDING)])
+    publish_row(alias, mark("a", states.PENDING))
 
     assert app.backend.task_result_exists("a")
     assert not app.backend.task_result_exists("b")

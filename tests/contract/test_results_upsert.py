@@ -8,9 +8,8 @@ from django.db import connections
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from celeriac.models import TaskRecord
 from celeriac.results import records, tables, upsert
-from tests.results import counted_queries, mark, record, row
+from tests.results import counted_queries, mark, publish_record, publish_row, record, row
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ def test_a_refused_write_changes_no_column(alias):
 
 def test_a_write_that_knows_less_keeps_what_is_known(alias):
     known = {"task_name": "shop.pay", "task_args": '"(1,)"', "task_kwargs": '"{}"', "worker": "w@h"}
-    upsert.insert_pending(connections[alias], [mark("a", states.PENDING, **known)])
+    upsert.write(connections[alias], [mark("a", states.STARTED, **known)])
 
     upsert.write(connections[alias], [mark("a", states.FAILURE, result="{}")])
 
@@ -87,7 +86,7 @@ def test_dates_tell_when_the_task_was_created_started_and_last_written(alias):
     published = timezone.now().replace(microsecond=1000) - timedelta(hours=1)
     started, ended = published + timedelta(minutes=1), published + timedelta(minutes=2)
 
-    upsert.insert_pending(connections[alias], [mark("a", states.PENDING, at=published)])
+    publish_row(alias, mark("a", states.PENDING, at=published))
     upsert.write(connections[alias], [mark("a", states.STARTED, at=started)])
     upsert.write(connections[alias], [mark("a", states.SUCCESS, at=ended)])
 
@@ -143,13 +142,13 @@ def test_a_published_task_does_not_touch_a_row_that_is_there(alias):
     upsert.write(connections[alias], [mark("a", states.STARTED, task_name="shop.pay")])
     before = TaskResult.objects.using(alias).values().get(task_id="a")
 
-    upsert.insert_pending(connections[alias], [mark("a", states.PENDING, task_name="other")])
+    publish_row(alias, mark("a", states.PENDING, task_name="other"))
 
     assert TaskResult.objects.using(alias).values().get(task_id="a") == before
 
 
 def test_each_started_run_is_counted(alias):
-    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="shop.pay", message="{}")])
+    publish_record(alias, "a", "shop.pay", message="{}")
     last = timezone.now().replace(microsecond=0)
 
     records.add_runs(connections[alias], [records.Run("a", "shop.pay", 1, last - timedelta(minutes=1))])
@@ -163,7 +162,7 @@ def test_a_record_that_a_worker_made_is_filled_by_its_publisher(alias):
     records.add_runs(connections[alias], [records.Run("a", "shop.pay", 1, timezone.now())])
 
     known = {"queue": "mail", "priority": 3, "root_id": "r", "message": "{}"}
-    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="shop.pay", **known)])
+    publish_record(alias, "a", "shop.pay", **known)
 
     found = record(alias, "a")
     assert {name: getattr(found, name) for name in known} == known
@@ -171,9 +170,9 @@ def test_a_record_that_a_worker_made_is_filled_by_its_publisher(alias):
 
 
 def test_a_second_publish_keeps_the_first_message(alias):
-    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="t", message="1", queue="q1")])
+    publish_record(alias, "a", "t", message="1", queue="q1")
 
-    records.insert(connections[alias], [TaskRecord(task_id="a", task_name="t", message="2", queue="q2")])
+    publish_record(alias, "a", "t", message="2", queue="q2")
 
     found = record(alias, "a")
     assert (found.message, found.queue) == ("1", "q1")

@@ -70,6 +70,19 @@ def hub():
     set_event_loop(None)
 
 
+@pytest.fixture
+def started(broker):
+    """Starts the step of a consumer: step, consumer and a message of it."""
+
+    def start(hub=None):
+        consumer = Consumer(hub)
+        step = LateAcks(consumer)
+        step.start(consumer)
+        return step, consumer, Message(broker)
+
+    return start
+
+
 def run(app):
     def answer():
         return 3
@@ -79,9 +92,8 @@ def run(app):
     build_tracer(task.name, task, app=app)("a", (), {}, request)
 
 
-def test_an_ack_waits_for_its_result(app, flusher, broker):
-    consumer, message = Consumer(), Message(broker)
-    LateAcks(consumer).start(consumer)
+def test_an_ack_waits_for_its_result(app, flusher, started):
+    _, consumer, message = started()
     run(app)
 
     consumer.call_soon(message.ack_log_error)
@@ -92,10 +104,8 @@ def test_an_ack_waits_for_its_result(app, flusher, broker):
     assert message.found == [states.SUCCESS]
 
 
-def test_it_is_called_in_the_loop(app, flusher, broker, hub):
-    consumer, message = Consumer(hub), Message(broker)
-    step = LateAcks(consumer)
-    step.start(consumer)
+def test_it_is_called_in_the_loop(app, flusher, started, hub):
+    step, consumer, message = started(hub)
     run(app)
     consumer.call_soon(message.ack_log_error)
     flusher.start()
@@ -108,10 +118,8 @@ def test_it_is_called_in_the_loop(app, flusher, broker, hub):
     step.stop(consumer)
 
 
-def test_a_connection_that_closes_gets_the_acks_before(app, flusher, broker, hub):
-    consumer, message = Consumer(hub), Message(broker)
-    step = LateAcks(consumer)
-    step.start(consumer)
+def test_a_connection_that_closes_gets_the_acks_before(app, flusher, started, hub):
+    step, consumer, message = started(hub)
     run(app)
     consumer.call_soon(message.ack_log_error)
     flusher.start()
@@ -123,19 +131,17 @@ def test_a_connection_that_closes_gets_the_acks_before(app, flusher, broker, hub
     assert len(message.found) == 2, "what ends while the worker stops is stored, then acknowledged at once"
 
 
-def test_what_is_no_ack_does_not_wait(app, flusher):
-    consumer, told = Consumer(), []
-    LateAcks(consumer).start(consumer)
+def test_what_is_no_ack_does_not_wait(app, flusher, started):
+    (_, consumer, _), told = started(), []
 
     consumer.call_soon(told.append, "now")
 
     assert told == ["now"]
 
 
-def test_with_messages_in_a_database_nothing_waits(app, flusher, broker, monkeypatch):
+def test_with_messages_in_a_database_nothing_waits(app, flusher, started, monkeypatch):
     monkeypatch.setattr(flushing, "_has_external_broker", False)
-    consumer, told = Consumer(), []
-    LateAcks(consumer).start(consumer)
+    (_, consumer, _), told = started(), []
 
     consumer.call_soon(told.append, "now")
 

@@ -39,7 +39,6 @@ def test_the_states_of_a_task_become_its_last_one():
     assert write.task_name == "shop.pay", "what only the first one knew is kept"
     (run,) = found.runs
     assert (run.starts, run.started_at, run.finished_at) == (1, STARTED.at, SUCCESS.at)
-    assert found.done == ["7-8"]
 
 
 def test_a_late_beginning_does_not_hide_the_end():

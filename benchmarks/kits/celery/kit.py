@@ -19,13 +19,7 @@ def enqueue(number: int) -> None:
 
 def enqueue_many(numbers: Sequence[int]) -> None:
     """All of them in one transaction."""
-    publish_many = getattr(celeriac, "publish_many", None)
-    if publish_many is not None:
-        publish_many([add.s(number, 1) for number in numbers])
-        return
-    with transaction.atomic():
-        for number in numbers:
-            add.delay(number, 1)
+    celeriac.publish_many([add.s(number, 1) for number in numbers])
 
 
 def stored() -> int:

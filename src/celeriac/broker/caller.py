@@ -154,6 +154,7 @@ def _patiently(work: Callable[[], T]) -> T:
         except DatabaseError as error:
             if not failures.is_busy(error) or time.monotonic() > deadline:
                 raise
+        # Nobody tells of a lock that is free; ever longer, for others wait too.
         time.sleep(min(0.2, 0.005 * 2 ** min(attempt, 10)))
     raise AssertionError("unreachable")
 

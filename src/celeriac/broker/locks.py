@@ -15,11 +15,6 @@ from celeriac.broker.queries.mysql import MysqlQueries
 from celeriac.broker.queries.postgresql import PostgresqlQueries
 from celeriac.broker.session import BrokerSession
 
-try:
-    import fcntl
-except ImportError:  # Windows: heartbeats alone tell who lives.
-    fcntl = None  # type: ignore[assignment]
-
 #: The first half of the advisory lock's key: "Cele" in ASCII.
 _SPACE = 0x43656C65
 
@@ -30,8 +25,8 @@ class SessionLock:
     def __init__(self, session: BrokerSession) -> None:
         self._session = session
         self._vendor = connections[session.alias].vendor
-        is_possible = self._vendor == "sqlite" and fcntl is not None
-        self._directory = runtime.directory(session.alias) if is_possible else None
+        # None on Windows too, where heartbeats alone tell who lives.
+        self._directory = runtime.directory(session.alias) if self._vendor == "sqlite" else None
         self._fd: int | None = None
 
     @property
@@ -147,15 +142,9 @@ class SessionLock:
         if self._directory is None:
             return None
         try:
-            fd = runtime.open_own(self._path(worker))
+            return runtime.try_lock(self._path(worker))
         except OSError:
             return None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            return None
-        return fd
 
 
 def _key(worker: int) -> int:

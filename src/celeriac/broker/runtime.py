@@ -1,4 +1,4 @@
-"""The directory where the processes of one host meet: doorbells and locks."""
+"""The directory where the processes of one host meet: doorbells, locks and workers' journals."""
 
 import hashlib
 import logging
@@ -11,6 +11,11 @@ from pathlib import Path
 from django.db import connections
 
 from celeriac.conf import options
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such directory either.
+    fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +42,23 @@ def open_own(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o660)
+
+
+def try_lock(path: Path) -> int | None:
+    """Open a file of the directory with its lock; None: somebody else has it. Raises OSError.
+
+    The kernel gives the lock back when the last process that has the file open from here closes it or dies.
+    """
+    fd = open_own(path)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 @lru_cache

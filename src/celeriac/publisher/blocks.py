@@ -13,7 +13,6 @@ from celeriac.broker.collecting import Collected
 from celeriac.database.inserting import Insert, Row
 from celeriac.results import pending, publishing
 from celeriac.results.pending import Published
-from celeriac.results.rows import RowFormat
 
 _current: ContextVar["Bulk | None"] = ContextVar("celeriac_bulk", default=None)
 
@@ -52,10 +51,9 @@ class Block:
         if not self.has_rows:
             self.elsewhere.append((backend, published))
             return
-        # Where results go to another backend, nobody would ever move the row on.
-        if not published.ignore_result and isinstance(backend, RowFormat):
-            self.pending.append(publishing.pending_row(connection, backend.pending_of(published)))
-        self.records.append(publishing.record_row(connection, pending.record_of(published)))
+        rows, records = pending.rows_of(connection, [(backend, published)])
+        self.pending += rows
+        self.records += records
 
     def sizes(self) -> Sizes:
         """How much there is now; for `take_back` and `show`."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from celery import states
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -29,6 +30,7 @@ _FIELDS = (
     "worker",
     "periodic_task_name",
 )
+_fields_of = attrgetter(*_FIELDS)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -50,7 +52,7 @@ class Note:
     def encoded(self) -> bytes:
         """The frame's bytes."""
         write = self.write
-        state = None if write is None else [write.at.isoformat(), *(getattr(write, name) for name in _FIELDS)]
+        state = None if write is None else (write.at.isoformat(), *_fields_of(write))
         return _encode([self.done, self.name, state]).encode("utf-8", "surrogatepass")
 
 
@@ -84,17 +86,13 @@ class Gathered:
 
     writes: list[Write]
     runs: list[records.Run]
-    done: list[str]
 
 
 def gathered(notes: Iterable[Note]) -> Gathered:
     """Fold the states of each task into its last one, and what its record gets into one run."""
     writes: dict[str, Write] = {}
     runs: dict[str, records.Run] = {}
-    done = []
     for note in notes:
-        if note.done is not None:
-            done.append(note.done)
         if note.write is None:
             continue
         task_id = note.write.task_id
@@ -105,7 +103,7 @@ def gathered(notes: Iterable[Note]) -> Gathered:
             run.started_at = note.write.at
         else:
             run.finished_at = note.write.at
-    return Gathered(list(writes.values()), list(runs.values()), done)
+    return Gathered(list(writes.values()), list(runs.values()))
 
 
 def _folded(before: Write | None, write: Write) -> Write:

@@ -16,12 +16,14 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from celeriac.database import forks
+from celeriac.database.inserting import Row, insert_all
 from celeriac.models import TaskRecord
-from celeriac.results import records, upsert
+from celeriac.results import publishing
 from celeriac.results.retry import until_stored
 from celeriac.results.rows import RowFormat
 
@@ -122,17 +124,22 @@ def _write_in_thread(alias: str, sent: Sends) -> None:
 
 def _write(alias: str, sent: Sends) -> None:
     connection = connections[alias]
+    rows = rows_of(connection, sent)
+    largest = max(len(published.message) for _, published in sent)
+    # No savepoint: who publishes has one around the message and these rows.
+    with transaction.atomic(using=alias, savepoint=False):
+        insert_all(connection, publishing.inserts(connection, *rows), row_bytes=2 * largest)
+
+
+def rows_of(connection: BaseDatabaseWrapper, sent: Sends) -> tuple[list[Row], list[Row]]:
+    """The rows in PENDING and the records, as `publishing.inserts` wants them."""
     # Where results go to another backend, nobody would ever move the row on.
-    rows = [
-        backend.pending_of(published)
+    pending = [
+        publishing.pending_row(connection, backend.pending_of(published))
         for backend, published in sent
         if not published.ignore_result and isinstance(backend, RowFormat)
     ]
-    # No savepoint: who publishes has one around the message and these rows.
-    with transaction.atomic(using=alias, savepoint=False):
-        if rows:
-            upsert.insert_pending(connection, rows)
-        records.insert(connection, [record_of(published) for _, published in sent])
+    return pending, [publishing.record_row(connection, record_of(published)) for _, published in sent]
 
 
 def record_of(published: Published) -> TaskRecord:

@@ -9,52 +9,66 @@ from django_celery_results.models import TaskResult
 
 from celeriac.database.inserting import Insert, Row, Target
 from celeriac.models import TaskRecord
-from celeriac.results.tables import limit_of, storable
+from celeriac.results.tables import limit_of, storable, table_of
 from celeriac.results.upsert import Write
 
 #: What a row in PENDING has; every other column is NULL.
 PENDING_COLUMNS = (
-    ("task_id", "varchar"),
-    ("task_name", "varchar"),
-    ("task_args", "text"),
-    ("task_kwargs", "text"),
-    ("content_type", "varchar"),
-    ("content_encoding", "varchar"),
-    ("status", "varchar"),
-    ("date_created", "timestamptz"),
-    ("date_done", "timestamptz"),
+    "task_id",
+    "task_name",
+    "task_args",
+    "task_kwargs",
+    "content_type",
+    "content_encoding",
+    "status",
+    "date_created",
+    "date_done",
 )
 #: What a publisher knows. `message` is last: MySQL assigns from left to right, and the guard reads it.
 RECORD_COLUMNS = (
-    ("task_id", "varchar"),
-    ("task_name", "varchar"),
-    ("queue", "varchar"),
-    ("priority", "smallint"),
-    ("eta", "timestamptz"),
-    ("expires", "timestamptz"),
-    ("parent_id", "varchar"),
-    ("root_id", "varchar"),
-    ("group_id", "varchar"),
-    ("published_at", "timestamptz"),
-    ("attempts", "integer"),
-    ("message", "text"),
+    "task_id",
+    "task_name",
+    "queue",
+    "priority",
+    "eta",
+    "expires",
+    "parent_id",
+    "root_id",
+    "group_id",
+    "published_at",
+    "attempts",
+    "message",
 )
-_FILLED = tuple(name for name, _ in RECORD_COLUMNS if name not in {"task_id", "attempts"})
-_LIMITS = {name: limit_of(TaskRecord, name) for name, _ in RECORD_COLUMNS}
+_OF_RUNS = frozenset({"task_id", "attempts"})
+_LIMITS = {name: limit_of(TaskRecord, name) for name in RECORD_COLUMNS}
+
+
+#: By the kind of database: where rows in PENDING go, and where records go.
+_targets: dict[str, tuple[Target, Target]] = {}
 
 
 def inserts(connection: Connection, pending: Iterable[Row], records: Iterable[Row]) -> list[Insert]:
     """How the rows are written: one in PENDING that is there stays, a record without a message is filled.
 
-    Each task once and in order of their ids: PostgreSQL touches no row twice in a statement, and two that
-    write the same rows in one order never wait for each other in a circle.
+    The record without one was made by a run. Each task once and in order of their ids: PostgreSQL touches no
+    row twice in a statement, and two that write the same rows in one order never wait for each other in a
+    circle.
     """
-    has_target = connection.features.supports_update_conflicts_with_target
-    of_result, of_record = _TARGETS[has_target]
-    return [
-        Insert(of_result, _first_of_each(pending)),
-        Insert(of_record, _first_of_each(records)),
-    ]
+    if connection.vendor not in _targets:
+        _targets[connection.vendor] = _pending_target(connection), _record_target(connection)
+    of_result, of_record = _targets[connection.vendor]
+    return [Insert(of_result, _first_of_each(pending)), Insert(of_record, _first_of_each(records))]
+
+
+def _pending_target(connection: Connection) -> Target:
+    table = table_of(connection, TaskResult)
+    return table.target(PENDING_COLUMNS, table.or_keep())
+
+
+def _record_target(connection: Connection) -> Target:
+    table = table_of(connection, TaskRecord)
+    filled = {name: table.new(name) for name in RECORD_COLUMNS if name not in _OF_RUNS}
+    return table.target(RECORD_COLUMNS, table.or_update(filled, f"{table.stored('message')} = ''"))
 
 
 def pending_row(connection: Connection, write: Write) -> Row:
@@ -76,7 +90,7 @@ def pending_row(connection: Connection, write: Write) -> Row:
 def record_row(connection: Connection, record: TaskRecord) -> Row:
     """A record as a row of RECORD_COLUMNS."""
     return tuple(
-        _stored(connection, storable(getattr(record, name), _LIMITS[name])) for name, _ in RECORD_COLUMNS
+        _stored(connection, storable(getattr(record, name), _LIMITS[name])) for name in RECORD_COLUMNS
     )
 
 
@@ -101,50 +115,3 @@ def _first_of_each(rows: Iterable[Row]) -> Sequence[Row]:
         if known is None or known[-1] == "":
             found[row[0]] = row
     return [found[task_id] for task_id in sorted(found)]
-
-
-def _or_fill(table: str) -> str:
-    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in _FILLED)
-    return f"""ON CONFLICT ("task_id") DO UPDATE SET {changes} WHERE {table}."message" = ''"""
-
-
-def _or_fill_mysql(table: str) -> str:
-    changes = ", ".join(
-        f"`{name}` = IF({table}.`message` = '', VALUES(`{name}`), {table}.`{name}`)" for name in _FILLED
-    )
-    return f"ON DUPLICATE KEY UPDATE {changes}"
-
-
-#: By whether the database speaks ON CONFLICT, as PostgreSQL and SQLite do, or ON DUPLICATE KEY.
-_TARGETS = {
-    True: (
-        Target(
-            f'"{TaskResult._meta.db_table}"',
-            PENDING_COLUMNS,
-            'ON CONFLICT ("task_id") DO NOTHING',
-            is_narrowable=True,
-        ),
-        Target(
-            f'"{TaskRecord._meta.db_table}"',
-            RECORD_COLUMNS,
-            _or_fill(f'"{TaskRecord._meta.db_table}"'),
-            is_narrowable=True,
-        ),
-    ),
-    False: (
-        Target(
-            f"`{TaskResult._meta.db_table}`",
-            PENDING_COLUMNS,
-            f"ON DUPLICATE KEY UPDATE `task_id` = `{TaskResult._meta.db_table}`.`task_id`",
-            mark="`",
-            is_narrowable=True,
-        ),
-        Target(
-            f"`{TaskRecord._meta.db_table}`",
-            RECORD_COLUMNS,
-            _or_fill_mysql(f"`{TaskRecord._meta.db_table}`"),
-            mark="`",
-            is_narrowable=True,
-        ),
-    ),
-}

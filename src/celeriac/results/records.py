@@ -1,4 +1,4 @@
-"""The SQL of TaskRecord: what a publisher knows of a task, and what its runs add."""
+"""The SQL of what the runs of a task add to its TaskRecord."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,35 +7,7 @@ from datetime import datetime
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.models import TaskRecord
-from celeriac.results.tables import Table, limit_of, storable
-
-#: Columns of TaskRecord that a publisher leaves alone, and the one that must come last.
-_OF_WORKER = frozenset({"task_id", "started_at", "finished_at", "attempts", "message"})
-
-
-def insert(connection: BaseDatabaseWrapper, records: Sequence[TaskRecord]) -> None:
-    """Insert what a publisher knows; a record with a message stays, one without is filled.
-
-    The one without is made by `add_runs`.
-    """
-    fields = [item for item in TaskRecord._meta.concrete_fields if not item.primary_key]
-    table = Table(connection, TaskRecord)
-    # `message` is last for the same reason as `status` above.
-    known = [item.name for item in fields if item.name not in _OF_WORKER] + ["message"]
-    rows = {
-        record.task_id: [
-            item.get_db_prep_save(
-                storable(getattr(record, item.name), item.max_length), connection=connection
-            )
-            for item in fields
-        ]
-        for record in records
-    }
-    table.insert(
-        [item.name for item in fields],
-        sorted(rows.items()),
-        table.or_update({name: table.new(name) for name in known}, f"{table.stored('message')} = ''"),
-    )
+from celeriac.results.tables import insert, limit_of, storable, table_of
 
 
 @dataclass(slots=True)
@@ -55,7 +27,7 @@ def add_runs(connection: BaseDatabaseWrapper, runs: Sequence[Run]) -> None:
 
     The publisher on an external broker writes its record when its transaction commits, perhaps after this.
     """
-    table = Table(connection, TaskRecord)
+    table = table_of(connection, TaskRecord)
     limit = limit_of(TaskRecord, "task_name")
     time = connection.ops.adapt_datetimefield_value
     rows = []
@@ -67,11 +39,8 @@ def add_runs(connection: BaseDatabaseWrapper, runs: Sequence[Run]) -> None:
     columns = ("started_at", "finished_at")
     updates = {name: f"COALESCE({table.new(name)}, {table.stored(name)})" for name in columns}
     updates["attempts"] = f"{table.stored('attempts')} + {table.new('attempts')}"
-    table.insert(
-        ("task_id", "task_name", "queue", "message", "published_at", *columns, "attempts"),
-        rows,
-        table.or_update(updates, "1 = 1"),
-    )
+    names = ("task_id", "task_name", "queue", "message", "published_at", *columns, "attempts")
+    insert(connection, table.target(names, table.or_update(updates, "1 = 1")), rows)
 
 
 def finish(connection: BaseDatabaseWrapper, task_id: str, at: datetime) -> None:

@@ -17,11 +17,13 @@ MOST_ROWS = 100
 
 
 class Table:
-    """A table with a unique `task_id`, in the words of one database."""
+    """A table with a unique `task_id`, in the words of one kind of database."""
 
     def __init__(self, connection: BaseDatabaseWrapper, model: type[models.Model]) -> None:
-        self._connection = connection
-        self._names, self._types, self._columns = _columns(connection, model)
+        fields = model._meta.concrete_fields
+        self._names = {item.name: str(item.column) for item in fields}
+        self._types = {item.name: item.db_type(connection) or "" for item in fields}
+        self._columns = {item.name: connection.ops.quote_name(str(item.column)) for item in fields}
         self._table = connection.ops.quote_name(model._meta.db_table)
         #: PostgreSQL and SQLite speak ON CONFLICT, MariaDB and MySQL speak ON DUPLICATE KEY.
         self._has_target = connection.features.supports_update_conflicts_with_target
@@ -51,41 +53,35 @@ class Table:
         # INSERT IGNORE would also cut values that are too long, and take NULL for a default.
         return f"ON DUPLICATE KEY UPDATE {self.column('task_id')} = {self.stored('task_id')}"
 
-    def insert(self, names: Sequence[str], rows: Sequence[tuple[str, list[Any]]], conflict: str) -> None:
-        """Write the rows, each behind its task's id, in the caller's transaction."""
-        target = _target(
-            self._table,
-            tuple((self._names[name], self._types[name]) for name in names),
-            conflict,
-            '"' if self._has_target else "`",
-        )
-        for batch in _rounds(rows, MOST_ROWS):
-            largest = max(sum(len(value) for value in row if isinstance(value, str)) for row in batch)
-            insert_all(self._connection, [Insert(target, batch)], row_bytes=largest)
+    def target(self, names: Sequence[str], conflict: str) -> Target:
+        """Where rows of these columns go; the same object for the same meaning."""
+        columns = tuple((self._names[name], self._types[name]) for name in names)
+        return _target(self._table, columns, conflict, '"' if self._has_target else "`")
+
+
+#: By the kind of database and the model.
+_tables: dict[tuple[str, type[models.Model]], Table] = {}
+
+
+def table_of(connection: BaseDatabaseWrapper, model: type[models.Model]) -> Table:
+    """The table of the model in this kind of database; made once."""
+    key = (connection.vendor, model)
+    if key not in _tables:
+        _tables[key] = Table(connection, model)
+    return _tables[key]
+
+
+def insert(connection: BaseDatabaseWrapper, target: Target, rows: Sequence[tuple[str, list[Any]]]) -> None:
+    """Write the rows, each behind its task's id, in the caller's transaction."""
+    for batch in _rounds(rows, MOST_ROWS):
+        largest = max(sum(len(value) for value in row if isinstance(value, str)) for row in batch)
+        insert_all(connection, [Insert(target, batch)], row_bytes=largest)
 
 
 @lru_cache(maxsize=16)
 def _target(table: str, columns: tuple[tuple[str, str], ...], conflict: str, mark: str) -> Target:
-    # One object for one meaning: the statements are remembered by it.
+    # The statements are remembered by it.
     return Target(table, columns, conflict, mark, is_narrowable=True)
-
-
-def _columns(
-    connection: BaseDatabaseWrapper, model: type[models.Model]
-) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """Of each field: its column, that column's type, and its name as it stands in a statement."""
-    key = (connection.vendor, model)
-    if key not in _known:
-        fields = model._meta.concrete_fields
-        _known[key] = (
-            {item.name: str(item.column) for item in fields},
-            {item.name: item.db_type(connection) or "" for item in fields},
-            {item.name: connection.ops.quote_name(str(item.column)) for item in fields},
-        )
-    return _known[key]
-
-
-_known: dict[tuple[str, type[models.Model]], tuple[dict[str, str], dict[str, str], dict[str, str]]] = {}
 
 
 def _rounds(rows: Sequence[tuple[str, list[Any]]], size: int) -> Iterator[list[Row]]:
@@ -115,7 +111,8 @@ def storable(value: Any, limit: int | None) -> Any:
     """Text as every database takes it: no NUL (PostgreSQL refuses it), no half of a pair, not too long."""
     if not isinstance(value, str):
         return value
-    text = value.replace("\x00", "\ufffd")
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
-    return text if limit is None else text[:limit]
+    if "\x00" in value:
+        value = value.replace("\x00", "\ufffd")
+    if not value.isascii():
+        value = value.encode("utf-8", "replace").decode()
+    return value if limit is None or len(value) <= limit else value[:limit]

@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from celeriac.results.tables import Table, limit_of, storable
+from celeriac.results.tables import insert, limit_of, storable, table_of
 
 _END_RANK, _SUCCESS_RANK, _OTHER_RANK = 3, 4, 2
 #: RETRY, STARTED and every state that a task invents are between RECEIVED and the end states.
@@ -69,7 +69,7 @@ def write(connection: BaseDatabaseWrapper, writes: Sequence[Write]) -> None:
 
     Locks the rows in order of task_id, by its unique index.
     """
-    table = Table(connection, TaskResult)
+    table = table_of(connection, TaskResult)
     stored, new = table.stored("status"), table.new("status")
     # Of two states of one rank the later stands; only times of one worker are of one clock.
     workers = (f"COALESCE({name}, '')" for name in (table.stored("worker"), table.new("worker")))
@@ -84,17 +84,8 @@ def write(connection: BaseDatabaseWrapper, writes: Sequence[Write]) -> None:
     kept = {name: f"COALESCE({table.new(name)}, {table.stored(name)})" for name in ("date_started", *KEPT)}
     # `status` comes last: MySQL assigns from left to right, and the guard of each column reads it.
     replaced = {name: table.new(name) for name in (*_REPLACED, "status")}
-    table.insert(_COLUMNS, _rows(connection, writes), table.or_update({**kept, **replaced}, guard))
-
-
-def insert_pending(connection: BaseDatabaseWrapper, writes: Sequence[Write]) -> None:
-    """Insert rows of tasks that were published; a row that is there already stays as it is."""
-    table = Table(connection, TaskResult)
-    table.insert(_COLUMNS, _rows(connection, writes), table.or_keep())
-
-
-def _rows(connection: BaseDatabaseWrapper, writes: Sequence[Write]) -> list[tuple[str, list[Any]]]:
-    return [(item.task_id, _values(connection, item)) for item in writes]
+    target = table.target(_COLUMNS, table.or_update({**kept, **replaced}, guard))
+    insert(connection, target, [(item.task_id, _values(connection, item)) for item in writes])
 
 
 def _values(connection: BaseDatabaseWrapper, item: Write) -> list[Any]:

@@ -120,7 +120,7 @@ class Flusher:
         """Until there is something to store, and a moment longer where that pays."""
         self._hurry.wait(self._pause_seconds)
         heard = self._hear(_LOOK_SECONDS)
-        if handoff.ENDED not in heard:
+        if heard and handoff.ENDED not in heard:
             self._hear_the_end()
         self._is_rung = False
         self._hurry.clear()

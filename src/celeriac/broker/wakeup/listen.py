@@ -20,11 +20,6 @@ from celeriac.broker.queries.postgresql import PostgresqlQueries
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.wakeup import bells
 
-try:
-    import fcntl
-except ImportError:  # Windows has no bells either: each worker listens for itself.
-    fcntl = None  # type: ignore[assignment]
-
 logger = logging.getLogger(__name__)
 
 _RECONNECT_SECONDS = 1.0
@@ -77,19 +72,13 @@ class Listener:
     def _is_chosen(self) -> bool:
         """Whether this is the one worker of the host, or one that can find nobody to share with."""
         directory = runtime.directory(self._alias)
-        if directory is None or fcntl is None:
-            return True
+        if directory is None:
+            return True  # As on Windows, which has no bells either: each worker listens for itself.
         try:
-            fd = runtime.open_own(directory / "listen.lock")
+            self._lock_fd = runtime.try_lock(directory / "listen.lock")
         except OSError:
             return True
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
-            return False
-        self._lock_fd = fd
-        return True
+        return self._lock_fd is not None
 
     def _listen(self) -> None:
         while True:
