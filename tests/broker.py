@@ -21,6 +21,7 @@ from celeriac.broker.queries.base import Claimed
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.store import Store
 from celeriac.models import Message
+from tests.databases import told_of_statements
 
 #: No event of a test takes longer on a busy machine.
 DEADLINE_SECONDS = 30.0
@@ -188,12 +189,7 @@ def in_threads(works: list[Callable[[], Any]]) -> list[Any]:
 def noted(connection: Any) -> Iterator[list[tuple[str, Any]]]:
     """The statements that run on this connection, with their parameters."""
     statements: list[tuple[str, Any]] = []
-
-    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        statements.append((sql, params))
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(note):
+    with told_of_statements(connection, lambda sql, params: statements.append((sql, params))):
         yield statements
 
 

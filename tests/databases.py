@@ -1,7 +1,8 @@
 """The test databases: one of each vendor, made when a test first asks for it, dropped at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.apps import apps
 from django.core.management import call_command
@@ -87,3 +88,23 @@ def _name(connection: BaseDatabaseWrapper) -> str:
 def _run_without_database(connection: BaseDatabaseWrapper, statement: str) -> None:
     with connection._nodb_cursor() as cursor:
         cursor.execute(statement)
+
+
+@contextmanager
+def told_of_statements(connection: Any, note: Callable[[str, Any], object]) -> Iterator[None]:
+    """Each statement that runs on this connection, with its parameters; a commit is one too."""
+
+    def execute_and_note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        note(sql, params)
+        return execute(sql, params, many, context)
+
+    def commit() -> None:
+        note("COMMIT", None)
+        type(connection).commit(connection)
+
+    connection.commit = commit
+    try:
+        with connection.execute_wrapper(execute_and_note):
+            yield
+    finally:
+        del connection.commit

@@ -18,6 +18,7 @@ from celeriac.database.inserting import insert_all
 from celeriac.models import TaskRecord
 from celeriac.results import publishing
 from celeriac.results.upsert import Write
+from tests.databases import told_of_statements
 
 BACKEND = "celeriac.results.backend:DatabaseBackend"
 
@@ -113,12 +114,7 @@ def record(alias: str, task_id: str) -> TaskRecord:
 def counted_queries(alias: str) -> Iterator[list[str]]:
     """The statements of the thread's connection, in the order they ran."""
     statements: list[str] = []
-
-    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        statements.append(sql)
-        return execute(sql, params, many, context)
-
-    with connections[alias].execute_wrapper(note):
+    with told_of_statements(connections[alias], lambda sql, _: statements.append(sql)):
         yield statements
 
 

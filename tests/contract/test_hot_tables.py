@@ -4,7 +4,10 @@ import importlib
 
 import pytest
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, transaction
+from django.db.models import F
+
+from celeriac.models import TaskRecord
 
 hot_tables = importlib.import_module("celeriac.migrations.0003_hot_tables")
 cleaned_index = importlib.import_module("celeriac.migrations.0004_cleaned_index")
@@ -41,6 +44,20 @@ def test_the_migration_can_be_taken_back(alias):
             assert [settings_of(alias, table) for table in hot_tables.STORAGE] == [{}] * 4
     finally:
         migrate(alias)
+
+
+@pytest.mark.parametrize("name", ["celeriac_record_root", "celeriac_record_group"])
+def test_the_records_of_a_workflow_are_found_by_an_index(alias, name):
+    connection = connections[alias]
+    records = TaskRecord.objects.using(alias)
+    of_root = records.filter(root_id="a").exclude(root_id=F("task_id"))
+    wanted = {"celeriac_record_root": of_root, "celeriac_record_group": records.filter(group_id="a")}
+    with transaction.atomic(using=alias), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # Of a table without rows nobody reads an index.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+
+        assert name in wanted[name].explain()
 
 
 def test_models_and_migrations_agree():

@@ -30,11 +30,12 @@ def begin(connection: Connection) -> None:
 
 
 def commit(connection: Connection) -> None:
-    _execute(connection, "COMMIT")
+    # Not by a cursor of Django's, which on SQLite took 25 µs of a delay()'s 350.
+    connection.commit()
 
 
 def rollback(connection: Connection) -> None:
-    _execute(connection, "ROLLBACK")
+    connection.rollback()
 
 
 def _execute(connection: Connection, statement: str) -> None:

@@ -5,10 +5,11 @@ is left out, as far as all of it is Celery's own.
 """
 
 import gc
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from celery import Task
@@ -19,9 +20,10 @@ from celeriac.publisher import blocks, short_way
 from celeriac.publisher.blocks import Block, bulk
 from celeriac.publisher.celerys_own import is_own
 from celeriac.publisher.short_way import Known
-from celeriac.publisher.template import Call, Moment, moment_of, new_id
+from celeriac.publisher.template import Call, Moment, moment_of, new_ids
 
-#: Tasks that have the same time of publish: the clock and its formats took a tenth of the time.
+#: Tasks that have the same time of publish, and ids that are made together: the clock and its formats took a
+#: tenth of the time, and asking for randomness once for each id a twentieth.
 _SAME_MOMENT = 50
 
 
@@ -76,11 +78,14 @@ class _Run:
     known: Known
     block: Block
     parent: Any
-    ids: tuple[str | None, str | None]
+    #: The ids of root and parent.
+    family: tuple[str | None, str | None]
     moment: Moment
     backend: Any
     result_class: Any
-    left: int = _SAME_MOMENT
+    #: New ones, two for each task to come.
+    ids: list[str] = field(default_factory=list)
+    process: int = 0
 
     @classmethod
     def after(cls, signature: Signature) -> "_Run | None":
@@ -95,9 +100,9 @@ class _Run:
         block = collected.block(known.alias)
         if block is None or not block.has_rows or known.template is None:
             return None
-        ids = asked.call.root_id, asked.call.parent_id
+        family = asked.call.root_id, asked.call.parent_id
         moment = moment_of(connections[known.alias])
-        return cls(task, known, block, asked.parent, ids, moment, task.backend, app.AsyncResult)
+        return cls(task, known, block, asked.parent, family, moment, task.backend, app.AsyncResult)
 
     def publish(self, args: Any, kwargs: Any) -> Any:
         """Publish one, and return its result; None: this one has to go the whole way."""
@@ -105,9 +110,9 @@ class _Run:
             return None
         if self.task.typing:
             self.task.__header__(*args, **kwargs)
-        call = Call(new_id(), args, kwargs, None, None, *self.ids)
+        call = Call(self.ids.pop(), args, kwargs, None, None, *self.family)
         assert self.known.template is not None  # `after` saw to it.
-        if not self.known.template.fill(self.block, call, self.moment):
+        if not self.known.template.fill(self.block, call, self.moment, self.ids.pop()):
             return None
         result = self.result_class(call.task_id, backend=self.backend, task_name=self.task.name)
         result.ignored = self.known.is_ignored
@@ -116,10 +121,10 @@ class _Run:
         return result
 
     def _goes_on(self) -> bool:
-        self.left -= 1
-        if self.left > 0:
+        # Whoever makes the signatures may fork meanwhile: two processes must not have the same ids.
+        if self.ids and self.process == os.getpid():
             return True
-        self.left = _SAME_MOMENT
+        self.ids, self.process = new_ids(2 * _SAME_MOMENT), os.getpid()
         alias = self.known.alias
         self.moment = moment_of(connections[alias])
         collected = blocks.current()

@@ -114,7 +114,10 @@ def _publish(known: Known, learnt: Template, asked: Asked) -> bool:
     bulk = blocks.current()
     collected = bulk.block(known.alias) if bulk is not None else None
     block = Block(known.alias) if collected is None else collected
-    if not block.has_rows or not learnt.fill(block, asked.call, template.moment_of(connections[known.alias])):
+    if not block.has_rows:
+        return False
+    moment = template.moment_of(connections[known.alias])
+    if not learnt.fill(block, asked.call, moment, template.new_id()):
         return False
     if collected is None:
         with tables_named(known.alias):

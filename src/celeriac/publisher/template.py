@@ -73,9 +73,9 @@ class Template:
     pending: tuple[str | None, str, str, str] | None
     repr_levels: int | None
 
-    def fill(self, block: Block, call: Call, moment: Moment) -> bool:
+    def fill(self, block: Block, call: Call, moment: Moment, delivery_tag: str) -> bool:
         """Add the task to the block; False: this call is beyond it, and nothing was added."""
-        texts = self._texts(call, new_id())
+        texts = self._texts(call, delivery_tag)
         if texts is None or len(texts.payload) > options().max_message_bytes:
             return False
         task_id, (now, at) = call.task_id, moment
@@ -205,5 +205,14 @@ def _text(value: str | None) -> str:
 
 def new_id() -> str:
     """A UUID of version 4, as `uuid.uuid4` makes it, in a third of the time."""
-    text = os.urandom(16).hex()
+    return _id(os.urandom(16).hex())
+
+
+def new_ids(count: int) -> list[str]:
+    """So many at once, in a third of that: to be used up before the process may fork."""
+    text = os.urandom(16 * count).hex()
+    return [_id(text[start : start + 32]) for start in range(0, 32 * count, 32)]
+
+
+def _id(text: str) -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANTS[text[16]]}{text[17:20]}-{text[20:]}"

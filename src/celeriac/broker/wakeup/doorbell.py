@@ -12,6 +12,7 @@ import stat
 import time
 import weakref
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from celeriac.broker import runtime
@@ -117,6 +118,7 @@ def _bells(alias: str) -> list[str]:
         return []
 
 
+@lru_cache
 def _name(queue: str) -> str:
     # A queue's name may hold what no file's name may.
     return f"{hashlib.sha256(queue.encode()).hexdigest()[:32]}{_SUFFIX}"
