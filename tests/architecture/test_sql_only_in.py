@@ -10,12 +10,13 @@ HOMES = (
     "results/tables.py",
     "results/upsert.py",
     "results/publishing.py",
+    "database/copying.py",
     "database/inserting.py",
     "database/transactions.py",
 )
 #: The beginning of a statement, in capitals, with what must follow it: not a word in a sentence.
 STATEMENT = re.compile(
-    r"\s*(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|LISTEN|UNLISTEN|NOTIFY|PRAGMA|WITH|LOCK|SET|BEGIN)\s+\S"
+    r"\s*(?:SELECT|INSERT|UPDATE|DELETE|REPLACE|LISTEN|UNLISTEN|NOTIFY|PRAGMA|WITH|LOCK|SET|BEGIN|COPY)\s+\S"
 )
 
 

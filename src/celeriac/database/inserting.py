@@ -1,6 +1,7 @@
 """Rows for several tables, written together in as few statements as the database allows.
 
-PostgreSQL takes all tables of a step in one statement; SQLite and MariaDB take one statement for each table.
+PostgreSQL takes all tables of a step in one statement, and many rows that are new to their table by COPY;
+SQLite and MariaDB take one statement for each table.
 """
 
 import json
@@ -12,13 +13,14 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from celeriac.database import charset
+from celeriac.database import charset, copying
 
 #: A statement ends at whichever comes first. MariaDB takes 16 MB by default; PostgreSQL holds it in memory.
 MOST_ROWS = 2000
 MOST_BYTES = 8 * 1024 * 1024
 
-Row = tuple[Any, ...]
+
+Row = copying.Row
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -27,7 +29,7 @@ class Target:
 
     table: str
     columns: tuple[tuple[str, str], ...]
-    #: Behind the rows: ON CONFLICT … or ON DUPLICATE KEY …; nothing: an error.
+    #: Behind the rows: ON CONFLICT … or ON DUPLICATE KEY …; nothing: the rows are new, or it is an error.
     conflict: str = ""
     #: What stands around a name.
     mark: str = '"'
@@ -45,7 +47,7 @@ class Insert:
 
 def is_one_statement(connection: Connection, rows: int, size: int) -> bool:
     """Whether so many rows of every table, of so many bytes together, are one statement."""
-    return connection.vendor == "postgresql" and rows <= MOST_ROWS and size <= MOST_BYTES
+    return connection.vendor == "postgresql" and rows < copying.FEWEST_ROWS and size <= MOST_BYTES
 
 
 def insert_all(connection: Connection, inserts: Sequence[Insert], *, row_bytes: int) -> None:
@@ -58,8 +60,21 @@ def insert_all(connection: Connection, inserts: Sequence[Insert], *, row_bytes: 
     step = max(1, most)
     write = _WAYS.get(connection.vendor, _by_executemany)
     with connection.cursor() as cursor:
-        for part in _steps(inserts, step):
+        for part in _steps(_not_copied(connection, cursor, inserts), step):
             write(cursor, part)
+
+
+def _not_copied(connection: Connection, cursor: Any, inserts: Sequence[Insert]) -> list[Insert]:
+    """Write by COPY what is better written so; the others."""
+    left = []
+    for each in inserts:
+        is_copied = len(each.rows) >= copying.FEWEST_ROWS and not each.target.conflict
+        if is_copied and copying.is_possible(connection, cursor):
+            names = [name for name, _ in each.target.columns]
+            copying.copy(connection, cursor, each.target.table, names, each.rows)
+        else:
+            left.append(each)
+    return left
 
 
 def _steps(inserts: Sequence[Insert], step: int) -> Iterator[list[Insert]]:

@@ -43,6 +43,8 @@ class Block:
         self.has_rows = pending.results_alias() == alias
         self.pending: list[Row] = []
         self.records: list[Row] = []
+        #: The tasks whose ids were not drawn here: others may know them, and have made a row.
+        self.may_exist: set[str] = set()
         #: What has its rows elsewhere, after the commit: (backend, what was published).
         self.elsewhere: list[tuple[Any, Published]] = []
 
@@ -52,6 +54,7 @@ class Block:
             self.elsewhere.append((backend, published))
             return
         rows, records = pending.rows_of(connection, [(backend, published)])
+        self.may_exist.add(published.task_id)
         self.pending += rows
         self.records += records
 
@@ -86,7 +89,9 @@ class Block:
             pending.record_all(self.messages.alias, self.elsewhere)
 
     def _beside(self, connection: Connection) -> Sequence[Insert]:
-        return publishing.inserts(connection, self.pending, self.records) if self.records else ()
+        if not self.records:
+            return ()
+        return publishing.inserts(connection, self.pending, self.records, self.may_exist)
 
 
 class Bulk:

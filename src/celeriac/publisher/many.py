@@ -110,7 +110,7 @@ class _Run:
             return None
         if self.task.typing:
             self.task.__header__(*args, **kwargs)
-        call = Call(self.ids.pop(), args, kwargs, None, None, *self.family)
+        call = Call(self.ids.pop(), True, args, kwargs, None, None, *self.family)
         assert self.known.template is not None  # `after` saw to it.
         if not self.known.template.fill(self.block, call, self.moment, self.ids.pop()):
             return None

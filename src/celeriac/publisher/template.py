@@ -40,6 +40,8 @@ class Call:
     """What differs between two calls of a task."""
 
     task_id: str
+    #: Whether the id was drawn for this call: nobody else knows it.
+    is_new: bool
     args: tuple[Any, ...] | list[Any]
     kwargs: dict[str, Any]
     group_id: str | None
@@ -79,6 +81,8 @@ class Template:
         if texts is None or len(texts.payload) > options().max_message_bytes:
             return False
         task_id, (now, at) = call.task_id, moment
+        if not call.is_new:
+            block.may_exist.add(task_id)
         block.messages.messages.append(
             (self.queue, self.turn, _READY, now, None, now, task_id, self.task_name, texts.payload, 0)
         )

@@ -1,6 +1,6 @@
 """The rows of many published tasks at once: TaskResult in PENDING, and TaskRecord, as plain tuples."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -43,32 +43,52 @@ _OF_RUNS = frozenset({"task_id", "attempts"})
 _LIMITS = {name: limit_of(TaskRecord, name) for name in RECORD_COLUMNS}
 
 
-#: By the kind of database: where rows in PENDING go, and where records go.
-_targets: dict[str, tuple[Target, Target]] = {}
+#: By the kind of database: where rows in PENDING go and where records go, of tasks that may be there already,
+#: and of new ones.
+_targets: dict[str, tuple[tuple[Target, Target], tuple[Target, Target]]] = {}
 
 
-def inserts(connection: Connection, pending: Iterable[Row], records: Iterable[Row]) -> list[Insert]:
+def inserts(
+    connection: Connection,
+    pending: Iterable[Row],
+    records: Iterable[Row],
+    may_exist: Container[str] | None = None,
+) -> list[Insert]:
     """How the rows are written: one in PENDING that is there stays, a record without a message is filled.
 
     The record without one was made by a run. Each task once and in order of their ids: PostgreSQL touches no
     row twice in a statement, and two that write the same rows in one order never wait for each other in a
-    circle.
+    circle. `may_exist`: the ids of tasks that somebody else may know, None: all; the others were drawn for
+    these rows and are in no table.
     """
     if connection.vendor not in _targets:
-        _targets[connection.vendor] = _pending_target(connection), _record_target(connection)
-    of_result, of_record = _targets[connection.vendor]
-    return [Insert(of_result, _first_of_each(pending)), Insert(of_record, _first_of_each(records))]
+        _targets[connection.vendor] = _of_known(connection), _of_new(connection)
+    of_known, of_new = _targets[connection.vendor]
+    found = []
+    for number, rows in enumerate((pending, records)):
+        known, new = _parted(rows, may_exist)
+        found += [Insert(of_new[number], new), Insert(of_known[number], _first_of_each(known))]
+    return found
 
 
-def _pending_target(connection: Connection) -> Target:
-    table = table_of(connection, TaskResult)
-    return table.target(PENDING_COLUMNS, table.or_keep())
+def _of_known(connection: Connection) -> tuple[Target, Target]:
+    results, records = table_of(connection, TaskResult), table_of(connection, TaskRecord)
+    filled = {name: records.new(name) for name in RECORD_COLUMNS if name not in _OF_RUNS}
+    or_fill = records.or_update(filled, f"{records.stored('message')} = ''")
+    return results.target(PENDING_COLUMNS, results.or_keep()), records.target(RECORD_COLUMNS, or_fill)
 
 
-def _record_target(connection: Connection) -> Target:
-    table = table_of(connection, TaskRecord)
-    filled = {name: table.new(name) for name in RECORD_COLUMNS if name not in _OF_RUNS}
-    return table.target(RECORD_COLUMNS, table.or_update(filled, f"{table.stored('message')} = ''"))
+def _of_new(connection: Connection) -> tuple[Target, Target]:
+    results, records = table_of(connection, TaskResult), table_of(connection, TaskRecord)
+    return results.target(PENDING_COLUMNS, ""), records.target(RECORD_COLUMNS, "")
+
+
+def _parted(rows: Iterable[Row], may_exist: Container[str] | None) -> tuple[list[Row], list[Row]]:
+    """Rows of tasks that may be there, and new ones: in order too, for an index likes neighbours."""
+    if may_exist is None:
+        return list(rows), []
+    known = [row for row in rows if row[0] in may_exist]
+    return known, sorted(row for row in rows if row[0] not in may_exist)
 
 
 def pending_row(connection: Connection, write: Write) -> Row:
