@@ -190,6 +190,25 @@ def test_without_others_that_wait_each_free_slot_is_worth_a_look(connection, hub
         assert connection.transport.is_worth_a_look()
 
 
+def test_tasks_that_wait_for_their_eta_do_not_make_room_look_small(connection, hub, broker):
+    deliveries = connection.transport.deliveries
+    Flusher(deliveries)
+    held, deliveries.slots = [], 2
+    publish(broker, "loop", *map(str, range(60)))
+
+    with Consumer(connection, [QUEUE], on_message=held.append, prefetch_count=4) as consumer:
+        connection.register_with_event_loop(hub)
+        run_until(hub, lambda: len(held) == 4)
+        # As Celery does for each task with an ETA that it holds: forty of them, and four others.
+        consumer.qos(prefetch_count=44)
+        hub.call_soon(connection.transport.on_consume)
+        run_until(hub, lambda: len(held) == 44)
+
+        held[0].ack()
+
+        assert connection.transport.is_worth_a_look()
+
+
 def test_the_loop_does_not_wait_for_a_commit_to_look_for_due_messages(connection, hub, broker, monkeypatch):
     claims = connection.transport.deliveries.claims
     looks, promote = [], connection.transport.promote_due

@@ -25,6 +25,8 @@ class Channel(Publishing):
     QoS = QoS
     do_restore = False
     closed: bool
+    #: Of all values that it had.
+    _least_prefetch = 0
     #: Whether the last look took as much as there was room for: there may be more.
     left_more = False
 
@@ -101,6 +103,11 @@ class Channel(Publishing):
         """Whether it would claim if there were something."""
         return bool(self._consumers) and self.qos.can_consume()
 
+    def basic_qos(self, prefetch_size: int = 0, prefetch_count: int = 0, apply_global: bool = False) -> None:
+        """How many messages the channel may hold; 0: as many as there are."""
+        super().basic_qos(prefetch_size, prefetch_count, apply_global)
+        self._least_prefetch = min(self._least_prefetch or prefetch_count, prefetch_count)
+
     def is_worth_a_look(self) -> bool:
         """Whether half of what may wait in the worker is missing: one look for three costs a third of three.
 
@@ -109,7 +116,8 @@ class Channel(Publishing):
         if not self.has_room():
             return False
         room, slots = self.qos.can_consume_max_estimate(), self.deliveries.slots
-        return room is None or slots is None or room >= (self.qos.prefetch_count - slots) // 2
+        # Not what it is now: for each task with an ETA that it holds, Celery raises it by one.
+        return room is None or slots is None or room >= (self._least_prefetch - slots) // 2
 
     def drain_events(self, timeout: float | None = None, callback: Any = None) -> None:
         if not self.poll():
