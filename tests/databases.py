@@ -10,7 +10,6 @@ from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celeriac.database import copying
 from tests import servers
 
 ALIASES = {"sqlite": DEFAULT_DB_ALIAS, "postgresql": "postgresql", "mariadb": "mariadb"}
@@ -94,7 +93,7 @@ def _run_without_database(connection: BaseDatabaseWrapper, statement: str) -> No
 
 @contextmanager
 def told_of_statements(connection: Any, note: Callable[[str, Any], object]) -> Iterator[None]:
-    """Each statement that runs on this connection, with its parameters; a commit and a COPY too."""
+    """Each statement that runs on this connection, with its parameters; a commit without one too."""
 
     def execute_and_note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         note(sql, params)
@@ -104,15 +103,7 @@ def told_of_statements(connection: Any, note: Callable[[str, Any], object]) -> I
         note("COMMIT", None)
         type(connection).commit(connection)
 
-    copy_rows = copying.copy
-
-    def copy(database: Any, cursor: Any, table: str, *rest: Any) -> None:
-        if database is connection:
-            note(f"COPY {table}", None)
-        copy_rows(database, cursor, table, *rest)
-
     with (
-        mock.patch.object(copying, "copy", copy),
         mock.patch.object(connection, "commit", commit),
         connection.execute_wrapper(execute_and_note),
     ):

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from enum import StrEnum
 from queue import Empty
 
 import pytest
 from celery import Celery, chain, chord, group, signals
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.test import override_settings
 from django_celery_results.models import TaskResult
 from kombu import pools
@@ -15,14 +16,22 @@ from kombu.exceptions import EncodeError
 
 import celeriac
 from celeriac import publisher
+from celeriac.broker import writing
 from celeriac.broker.payload import MessageTooLarge
-from celeriac.database import copying
+from celeriac.database import copying, transactions
 from celeriac.errors import TablesMissing
 from celeriac.models import Message, TaskRecord
 from tests.results import BACKEND, counted_queries, current, results_in
 
 #: Statements for 10,000 tasks at the most, with BEGIN, COMMIT and NOTIFY.
-MOST_STATEMENTS = {"sqlite": 5, "postgresql": 6, "mysql": 17}
+MOST_STATEMENTS = {"sqlite": 7, "postgresql": 7, "mysql": 19}
+
+
+TABLES = (Message, TaskRecord, TaskResult)
+
+
+class TaskName(StrEnum):
+    PAY = "shop.pay"
 
 
 @pytest.fixture
@@ -105,6 +114,83 @@ def test_many_rows_are_the_same_as_one(broker, pay):
     for one, many in zip(by_one, by_many, strict=False):
         for model in (Message, TaskResult, TaskRecord):
             assert seen(model, many) == seen(model, one)
+
+
+@pytest.mark.parametrize("count", [20, 150])
+def test_a_name_that_is_an_enum_is_what_it_says(app, pay, broker, count):
+    with celeriac.bulk():
+        for number in range(count):
+            app.send_task(TaskName.PAY, (number,))
+
+    names = [set(model.objects.using(broker).values_list("task_name", flat=True)) for model in TABLES]
+    assert names == [{"shop.pay"}] * 3
+
+
+def test_within_a_block_others_may_make_the_row_first(app, pay, broker):
+    with celeriac.bulk():
+        linked, queued, again = pay.delay(1), pay.delay(2), pay.delay(3)
+        (many,) = celeriac.publish_many([pay.s(4)])
+        for result in (linked, many):
+            TaskResult.objects.using(broker).get_or_create(task_id=result.id)
+        pay.update_state(task_id=queued.id, state="QUEUED")
+        with transaction.atomic(using=broker):
+            pay.apply_async((3,), task_id=again.id)
+
+    assert _counts(broker) == [5, 4, 4]
+    assert app.AsyncResult(queued.id).state == "QUEUED"
+
+
+@pytest.mark.parametrize("is_one", [True, False])
+def test_what_was_committed_although_the_connection_was_lost_is_published_once(
+    pay, broker, is_one, monkeypatch
+):
+    connection, lost = connections[broker], []
+    insert = writing.insert_all
+
+    def insert_and_lose(*args, **options):
+        insert(*args, **options)
+        if not lost:
+            lost.append(transactions.commit(connection))
+            raise OperationalError(2013, "server closed the connection unexpectedly")
+
+    pay.delay(0)
+    _forget(broker)
+    monkeypatch.setattr(writing, "insert_all", insert_and_lose)
+
+    if is_one:
+        pay.delay(1)
+    else:
+        celeriac.publish_many([pay.s(number) for number in range(150)])
+
+    assert lost
+    assert _counts(broker) == [1 if is_one else 150] * 3
+
+
+@pytest.mark.parametrize("count", [50, 150])
+def test_nothing_is_published_in_a_transaction_that_is_broken(pay, broker, count):
+    with suppress(ValueError), transaction.atomic(using=broker):
+        with suppress(ValueError), transaction.atomic(using=broker, savepoint=False):
+            raise ValueError
+        with pytest.raises(transaction.TransactionManagementError):
+            celeriac.publish_many([pay.s(number) for number in range(count)])
+        raise ValueError
+
+    assert _counts(broker) == [0, 0, 0]
+
+
+def test_what_a_generator_rolls_back_is_not_published(pay, broker):
+    def signatures():
+        for number in range(3):
+            yield pay.s(number)
+        with suppress(ValueError), transaction.atomic(using=broker):
+            for number in range(3, 120):
+                yield pay.s(number)
+            raise ValueError
+        yield pay.s(120)
+
+    celeriac.publish_many(signatures())
+
+    assert [number for _, number in _published(broker)] == [0, 1, 2, 120]
 
 
 def test_one_delay_is_as_few_statements_as_the_database_allows(broker, pay):

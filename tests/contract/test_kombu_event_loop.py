@@ -14,6 +14,8 @@ from kombu import Consumer, Producer, Queue
 from kombu.asynchronous import Hub, set_event_loop
 
 from celeriac.broker.claims import Noted
+from celeriac.broker.errors import BrokerConnectionLost
+from celeriac.models import MessageState
 from tests.broker import DEADLINE_SECONDS, publish, rows
 
 QUEUE = Queue("loop", routing_key="loop")
@@ -143,6 +145,7 @@ class Flusher:
 
     def __init__(self, deliveries):
         deliveries.collect_acks = self.collect
+        deliveries.are_limited = lambda: False
         self._deliveries = deliveries
         self.is_told = 0
 
@@ -188,6 +191,57 @@ def test_without_others_that_wait_each_free_slot_is_worth_a_look(connection, hub
         held[0].ack()
 
         assert connection.transport.is_worth_a_look()
+
+
+def test_a_free_slot_is_worth_a_look_where_those_that_wait_may_not_begin(connection, hub, broker):
+    deliveries, limited = connection.transport.deliveries, []
+    Flusher(deliveries)
+    held, deliveries.slots, deliveries.are_limited = [], 2, lambda: bool(limited)
+    publish(broker, "loop", *map(str, range(20)))
+
+    with Consumer(connection, [QUEUE], on_message=held.append, prefetch_count=8):
+        connection.register_with_event_loop(hub)
+        run_until(hub, lambda: len(held) == 8)
+        held[0].ack()
+        assert not connection.transport.is_worth_a_look()
+
+        limited.append("for a rate limit")
+
+        assert connection.transport.is_worth_a_look()
+
+
+def test_what_was_left_to_the_next_turn_is_not_done_after_the_last_one(connection, hub, broker):
+    held = []
+    with Consumer(connection, [QUEUE], on_message=held.append, prefetch_count=8):
+        connection.register_with_event_loop(hub)
+        run_until(hub, lambda: connection.transport._hub_link._promoted_at > 0)
+        publish(broker, "loop", "late")
+        # Something is to be written to the pool.
+        hub.consolidate.add(-1)
+        connection.transport._hub_link._on_nudge()
+
+        hub.reset()
+
+    assert held == []
+    assert rows(broker, state=MessageState.READY) == 1
+
+
+def test_a_look_that_is_left_for_later_does_not_end_an_outage(connection, hub, broker, caplog):
+    def fail():
+        raise BrokerConnectionLost("away")
+
+    with Consumer(connection, [QUEUE], on_message=lambda _: None):
+        connection.register_with_event_loop(hub)
+        link = connection.transport._hub_link
+        run_until(hub, lambda: link._promoted_at > 0)
+        link._outage.guard(fail)()
+        link._outage._again_at = 0.0
+        connection.transport.deliveries.claims.is_exchanging = True
+
+        link._promote()
+
+        assert "is back" not in caplog.text
+        connection.transport.deliveries.claims.is_exchanging = False
 
 
 def test_tasks_that_wait_for_their_eta_do_not_make_room_look_small(connection, hub, broker):

@@ -10,6 +10,7 @@ from django.db import DataError, OperationalError, connections, transaction
 from django.test import override_settings
 
 from celeriac.results import handoff, noting, storing, upsert
+from celeriac.results.notes import Note
 from celeriac.worker import finished, flushing, recovery
 from celeriac.worker.flusher import Flusher
 from tests.broker import bodies, noted, publish, rows
@@ -318,6 +319,49 @@ def test_what_is_noted_with_the_beginning_stays_with_the_end(app, flusher, broke
 
     assert statuses(broker, "a") == [states.SUCCESS]
     assert told(broker) == ("\"(1, '\\u00f6')\"", '"{}"', "every-night", "w@h")
+
+
+def test_the_end_knows_all_when_the_row_went_meanwhile(app, flusher, broker):
+    def job():
+        flusher.start()
+        assert flusher.flush(PATIENCE_SECONDS)
+        app.AsyncResult("a").forget()
+
+    run(app, body=job, **ARGUMENTS)
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert row(broker, "a").task_name == "shop.a"
+    assert told(broker) == ("\"(1, '\\u00f6')\"", '"{}"', "every-night", "w@h")
+
+
+def test_the_end_tells_who_ran_it_although_its_beginning_came_too_late(app, flusher, broker):
+    upsert.write(connections[broker], [mark("a", states.FAILURE, worker="lost@elsewhere")])
+
+    def job():
+        flusher.start()
+        assert flusher.flush(PATIENCE_SECONDS)
+        assert statuses(broker, "a") == [states.FAILURE]
+
+    run(app, body=job, **ARGUMENTS)
+    assert flusher.flush(PATIENCE_SECONDS)
+
+    assert (statuses(broker, "a"), row(broker, "a").worker) == ([states.SUCCESS], "w@h")
+
+
+def test_a_thread_that_notes_while_the_flusher_ends_goes_on(app, flusher, broker, monkeypatch):
+    encoded = Note.encoded
+
+    def end_and_encode(note):
+        if note.is_end:
+            handoff.end(flusher._stem)
+        return encoded(note)
+
+    monkeypatch.setattr(Note, "encoded", end_and_encode)
+
+    run(app)
+
+    flusher._flush_all()
+    assert statuses(broker, "a") == [states.SUCCESS]
 
 
 def test_without_a_noted_beginning_the_end_tells_everything(app, flusher, broker):

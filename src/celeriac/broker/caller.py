@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
@@ -79,27 +79,24 @@ def _in_loop(session: BrokerSession, work: Work[T]) -> T:
         raise BrokerRefused(str(error)) from error
 
 
-def in_transaction(alias: str, work: Callable[[], T]) -> T:
-    """Do `work` in one transaction: a part of the caller's, or a new one.
-
-    A new one is tried again for 10 s while the database is busy, and once on a new connection when the old
-    one was lost: a process that publishes rarely finds its connection closed by the server.
-    """
+def in_transaction(alias: str, work: Callable[[], None], *, is_new: bool = False) -> None:
+    """Do `work` in one transaction: a part of the caller's, or as `outside_of_transactions` does."""
     connection = connections[alias]
 
-    def once() -> T:
+    def once() -> None:
         with transaction.atomic(using=alias):
-            return work()
+            work()
 
     if connection.in_atomic_block:
-        return once()
-    if not connection.get_autocommit():
+        once()
+    elif not connection.get_autocommit():
         _begin_manual(connection)
-        return once()
-    return outside_of_transactions(alias, once)
+        once()
+    else:
+        outside_of_transactions(alias, once, is_new=is_new)
 
 
-def in_one_statement(alias: str, work: Callable[[], T]) -> T:
+def in_one_statement(alias: str, work: Callable[[], None], *, is_new: bool = False) -> None:
     """Do `work`, which is one statement: in the caller's transaction, without a savepoint, or by itself.
 
     Where it fails inside of `atomic()`, that is rolled back, as by any failed query of Django's own.
@@ -107,15 +104,19 @@ def in_one_statement(alias: str, work: Callable[[], T]) -> T:
     connection = connections[alias]
     if connection.in_atomic_block:
         with transaction.mark_for_rollback_on_error(using=alias):
-            return work()
-    if not connection.get_autocommit():
-        return work()
-    return outside_of_transactions(alias, work)
+            work()
+    elif not connection.get_autocommit():
+        work()
+    else:
+        outside_of_transactions(alias, work, is_new=is_new)
 
 
-def outside_of_transactions(alias: str, work: Callable[[], T]) -> T:
-    """Do `work`, a transaction of its own: tried again for 10 s while the database is busy, and once on a
-    new connection when the old one was lost.
+def outside_of_transactions(alias: str, work: Callable[[], None], *, is_new: bool = False) -> None:
+    """Do `work`, a transaction of its own: again for 10 s while the database is busy, and once on a new
+    connection when the old one was lost, as a process that publishes rarely may find it.
+
+    `is_new`: no row of it can have been there before. If the repeat finds one, nothing was lost but the
+    answer to the commit.
     """
     try:
         return _patiently(work)
@@ -123,7 +124,12 @@ def outside_of_transactions(alias: str, work: Callable[[], T]) -> T:
         if not failures.is_lost(error):
             raise
     connections[alias].close()
-    return _patiently(work)
+    try:
+        return _patiently(work)
+    except IntegrityError:
+        if not is_new:
+            raise
+        return None
 
 
 def after_commit(alias: str, action: Callable[[], None]) -> None:

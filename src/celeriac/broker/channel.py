@@ -109,15 +109,18 @@ class Channel(Publishing):
         self._least_prefetch = min(self._least_prefetch or prefetch_count, prefetch_count)
 
     def is_worth_a_look(self) -> bool:
-        """Whether half of what may wait in the worker is missing: one look for three costs a third of three.
+        """Whether half of what may wait in the worker is missing: one look for three costs less than three.
 
-        Without anything that may wait, each free slot is worth one.
+        Where nothing may wait, or what waits may not begin, each free slot is worth one.
         """
         if not self.has_room():
             return False
         room, slots = self.qos.can_consume_max_estimate(), self.deliveries.slots
         # Not what it is now: for each task with an ETA that it holds, Celery raises it by one.
-        return room is None or slots is None or room >= (self._least_prefetch - slots) // 2
+        if room is None or slots is None or room >= (self._least_prefetch - slots) // 2:
+            return True
+        are_limited = self.deliveries.are_limited
+        return are_limited is None or are_limited()
 
     def drain_events(self, timeout: float | None = None, callback: Any = None) -> None:
         if not self.poll():

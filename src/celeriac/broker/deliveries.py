@@ -59,6 +59,8 @@ class Deliveries:
         self._held: dict[str, Held] = {}
         #: How many messages its worker works on at once, at the most; None: nobody has said.
         self.slots: int | None = None
+        #: Set by the worker: whether tasks may be held that no free slot may begin with, for a rate limit.
+        self.are_limited: Callable[[], bool] | None = None
         #: Tags of held messages whose acks were written, or are in the flusher's hands.
         self._is_done: set[str] = set()
         self._settlements = Settlements()
@@ -134,11 +136,12 @@ class Deliveries:
         # A task may end although its message was to be given back, when the connection was lost.
         if not self._settle(tag, Verb.ACK):
             self._settlements.ack_after_all(tag)
-        if self.collect_acks is None or self.is_worth_a_look is None or self.is_worth_a_look():
+        collect, is_worth_a_look = self.collect_acks, self.is_worth_a_look
+        if collect is None or is_worth_a_look is None or is_worth_a_look():
             self._write_soon()
         else:
             # The flusher writes it; the loop has enough at hand.
-            self.collect_acks(False)
+            collect(False)
 
     def requeue(self, tag: str) -> None:
         """Give a refused message back for another delivery."""
@@ -194,8 +197,8 @@ class Deliveries:
         self.session.close()
 
     def _nudge(self) -> None:
-        if self.nudge is not None:
-            self.nudge()
+        if (nudge := self.nudge) is not None:
+            nudge()
 
     def _noted_as_done(self, tags: Iterable[str]) -> dict[str, Pair]:
         """Those that are held: their acks go with what was noted, and Celery's own will not be written."""
@@ -217,11 +220,13 @@ class Deliveries:
         return True
 
     def _write_soon(self) -> None:
-        if self.collect_acks is not None:
-            self.collect_acks(False)
-        if self.nudge is not None:
-            self.nudge()
-        elif self.collect_acks is None:
+        # Another thread may end the loop or the flusher meanwhile.
+        collect, nudge = self.collect_acks, self.nudge
+        if collect is not None:
+            collect(False)
+        if nudge is not None:
+            nudge()
+        elif collect is None:
             self.flush()
 
 

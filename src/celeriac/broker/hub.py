@@ -42,7 +42,7 @@ class HubLink:
         self._outage = Outage(transport.alias, lambda seconds: loop.call_later(seconds, self.nudge))
         self._poll = self._outage.guard(self._claim_and_deliver)
         self._poll_after_nudge = self._outage.guard(self._claim_after_nudge)
-        self._promote = self._outage.guard(self._promote_due)
+        self._ask_for_due = self._outage.guard(self._promote_due)
         self._timers: list[Any] = []
         self._due_timer: Any = None
         self._promote_timer: Any = None
@@ -150,6 +150,8 @@ class HubLink:
         self._poll()
 
     def _claim_after_nudge(self) -> None:
+        if self._self_pipe[0] not in self._loop.readers:
+            return  # The loop has ended, and does what was left to its next turn.
         self._claim_and_deliver(is_lasting=not self._looks_everywhere)
 
     def _claim_and_deliver(self, queue: str | None = None, *, is_lasting: bool = False) -> None:
@@ -168,7 +170,7 @@ class HubLink:
             is_busy = self._transport.deliveries.has_backlog()
             self._promote_later(_PROMOTE_BEHIND_SECONDS if is_busy else _PROMOTE_AFTER_SECONDS)
         else:
-            self._promote_due()
+            self._promote()
 
     def _poll_channels(self, queue: str | None, idle: set[str], *, is_lasting: bool) -> int:
         try:
@@ -194,11 +196,15 @@ class HubLink:
         if lasting := queues - self._transport.transient.keys():
             bells.pass_on(self._transport.deliveries.session, lasting)
 
-    def _promote_due(self) -> None:
+    def _promote(self) -> None:
         self._cancel(self._promote_timer)
         self._promote_timer = None
         if self._transport.deliveries.is_storing():
-            return self._promote_later(_PROMOTE_AFTER_SECONDS)
+            self._promote_later(_PROMOTE_AFTER_SECONDS)
+        else:
+            self._ask_for_due()
+
+    def _promote_due(self) -> None:
         self._promoted_at = time.monotonic()
         due = self._transport.promote_due()
         self._cancel(self._due_timer)
@@ -208,7 +214,6 @@ class HubLink:
         elif due.wait_seconds is not None and due.wait_seconds < self._poll_seconds():
             # 0: another worker is promoting it right now.
             self._due_timer = self._loop.call_later(max(0.001, due.wait_seconds), self._promote)
-        return None
 
     def _on_due(self) -> None:
         """The others know by their own timers, but for those who did not look since it was published."""

@@ -39,12 +39,14 @@ def write(block: Collected, beside: Callable[[Connection], Sequence[Insert]]) ->
             for other in block.others:
                 other()
 
+    # Messages have no ids of their own, which would tell whether they are there.
+    is_new = any(each.rows and not each.target.conflict for each in inserts[1:])
     if is_one:
-        caller.in_one_statement(alias, work)
+        caller.in_one_statement(alias, work, is_new=is_new)
     elif block.others or connection.in_atomic_block or not connection.get_autocommit():
-        caller.in_transaction(alias, work)
+        caller.in_transaction(alias, work, is_new=is_new)
     else:
-        caller.outside_of_transactions(alias, lambda: _in_short_transaction(connection, work))
+        caller.outside_of_transactions(alias, lambda: _in_short_transaction(connection, work), is_new=is_new)
     if queues := {row[0] for row in rows} | block.queues:
         store_for(alias).wake_consumers(queues)
 

@@ -20,7 +20,7 @@ MOST_ROWS = 2000
 MOST_BYTES = 8 * 1024 * 1024
 
 
-Row = copying.Row
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,7 +46,10 @@ class Insert:
 
 
 def is_one_statement(connection: Connection, rows: int, size: int) -> bool:
-    """Whether so many rows of every table, of so many bytes together, are one statement."""
+    """Whether so many rows of every table, of so many bytes together, are one statement.
+
+    From as many on as may go by COPY they take a transaction, also where the driver has none.
+    """
     return connection.vendor == "postgresql" and rows < copying.FEWEST_ROWS and size <= MOST_BYTES
 
 

@@ -67,15 +67,13 @@ class Asked:
             # The type too: 1 and True are equal, and are not the same in a message.
             same += (key, value, type(value))
         parent, get = app.current_worker_task, options.get
-        is_new = not get("task_id")
         task_id, root_id, parent_id = get("task_id") or new_id(), get("root_id"), get("parent_id")
         if parent is not None:
             if parent.request.id == task_id or app.conf.task_inherit_parent_priority:
                 return None
             root_id = root_id or parent.request.root_id or parent.request.id
             parent_id = parent_id or parent.request.id
-        group = get("group_id"), get("group_index")
-        call = Call(task_id, is_new, args, kwargs, *group, root_id, parent_id)
+        call = Call(task_id, args, kwargs, get("group_id"), get("group_index"), root_id, parent_id)
         return cls(tuple(same), call, options, parent) if _is_storable(call) else None
 
     def may_go_to(self, alias: str) -> bool:

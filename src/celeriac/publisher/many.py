@@ -5,7 +5,6 @@ is left out, as far as all of it is Celery's own.
 """
 
 import gc
-import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from celeriac.publisher.template import Call, Moment, moment_of, new_ids
 
 #: Tasks that have the same time of publish, and ids that are made together: the clock and its formats took a
 #: tenth of the time, and asking for randomness once for each id a twentieth.
-_SAME_MOMENT = 50
+_AT_ONCE = 50
 
 
 def publish_many(signatures: Iterable[Any]) -> list[Any]:
@@ -32,8 +31,12 @@ def publish_many(signatures: Iterable[Any]) -> list[Any]:
 
     The same as `apply_async()` of each within `bulk()`.
     """
+    # Only within this call: a block around it lets the caller have the ids before the rows are written.
+    are_secret = blocks.current() is None
+    # What makes the signatures one by one may do anything in between, also begin a transaction or fork.
+    at_once = _AT_ONCE if isinstance(signatures, list | tuple) else 1
     with bulk():
-        publish = _Many().publish
+        publish = _Many(are_secret, at_once).publish
         with _without_garbage_collection():
             return [publish(signature) for signature in signatures]
 
@@ -53,7 +56,8 @@ def _without_garbage_collection() -> Iterator[None]:
 class _Many:
     """The runs of one call, by task."""
 
-    def __init__(self) -> None:
+    def __init__(self, are_secret: bool, at_once: int) -> None:
+        self._are_secret, self._at_once = are_secret, at_once
         self._runs: dict[tuple[str, int], _Run] = {}
 
     def publish(self, signature: Any) -> Any:
@@ -65,7 +69,7 @@ class _Many:
         if run is not None and (result := run.publish(signature["args"], signature["kwargs"])) is not None:
             return result
         result = signature.apply_async()
-        if (found := _Run.after(signature)) is not None:
+        if (found := _Run.after(signature, self._are_secret, self._at_once)) is not None:
             self._runs[key] = found
         return result
 
@@ -83,12 +87,15 @@ class _Run:
     moment: Moment
     backend: Any
     result_class: Any
+    #: Whether nobody knows the ids before the rows are written.
+    are_secret: bool
+    #: How many tasks are published without another look at what is around them.
+    at_once: int
     #: New ones, two for each task to come.
     ids: list[str] = field(default_factory=list)
-    process: int = 0
 
     @classmethod
-    def after(cls, signature: Signature) -> "_Run | None":
+    def after(cls, signature: Signature, are_secret: bool, at_once: int) -> "_Run | None":
         """What the call that was just made can teach; None: each call has to go the whole way."""
         task = signature.type
         app = task.app
@@ -102,7 +109,8 @@ class _Run:
             return None
         family = asked.call.root_id, asked.call.parent_id
         moment = moment_of(connections[known.alias])
-        return cls(task, known, block, asked.parent, family, moment, task.backend, app.AsyncResult)
+        made_by = task.backend, app.AsyncResult
+        return cls(task, known, block, asked.parent, family, moment, *made_by, are_secret, at_once)
 
     def publish(self, args: Any, kwargs: Any) -> Any:
         """Publish one, and return its result; None: this one has to go the whole way."""
@@ -110,9 +118,10 @@ class _Run:
             return None
         if self.task.typing:
             self.task.__header__(*args, **kwargs)
-        call = Call(self.ids.pop(), True, args, kwargs, None, None, *self.family)
-        assert self.known.template is not None  # `after` saw to it.
-        if not self.known.template.fill(self.block, call, self.moment, self.ids.pop()):
+        call = Call(self.ids.pop(), args, kwargs, None, None, *self.family)
+        template, tag = self.known.template, self.ids.pop()
+        assert template is not None  # `after` saw to it.
+        if not template.fill(self.block, call, self.moment, tag, is_secret=self.are_secret):
             return None
         result = self.result_class(call.task_id, backend=self.backend, task_name=self.task.name)
         result.ignored = self.known.is_ignored
@@ -121,15 +130,15 @@ class _Run:
         return result
 
     def _goes_on(self) -> bool:
-        # Whoever makes the signatures may fork meanwhile: two processes must not have the same ids.
-        if self.ids and self.process == os.getpid():
+        if self.ids:
             return True
-        self.ids, self.process = new_ids(2 * _SAME_MOMENT), os.getpid()
-        alias = self.known.alias
-        self.moment = moment_of(connections[alias])
-        collected = blocks.current()
+        alias, collected = self.known.alias, blocks.current()
         is_same_block = collected is not None and collected.block(alias) is self.block
-        return is_same_block and time.monotonic() < self.known.until
+        if not is_same_block or time.monotonic() >= self.known.until:
+            return False
+        self.moment = moment_of(connections[alias])
+        self.ids = new_ids(2 * self.at_once)
+        return True
 
 
 def _is_celerys(task: Task) -> bool:

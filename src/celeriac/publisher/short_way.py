@@ -117,7 +117,9 @@ def _publish(known: Known, learnt: Template, asked: Asked) -> bool:
     if not block.has_rows:
         return False
     moment = template.moment_of(connections[known.alias])
-    if not learnt.fill(block, asked.call, moment, template.new_id()):
+    # Within a block the caller has the id before the row is written.
+    is_secret = collected is None and not asked.options.get("task_id")
+    if not learnt.fill(block, asked.call, moment, template.new_id(), is_secret=is_secret):
         return False
     if collected is None:
         with tables_named(known.alias):

@@ -40,8 +40,6 @@ class Call:
     """What differs between two calls of a task."""
 
     task_id: str
-    #: Whether the id was drawn for this call: nobody else knows it.
-    is_new: bool
     args: tuple[Any, ...] | list[Any]
     kwargs: dict[str, Any]
     group_id: str | None
@@ -75,13 +73,16 @@ class Template:
     pending: tuple[str | None, str, str, str] | None
     repr_levels: int | None
 
-    def fill(self, block: Block, call: Call, moment: Moment, delivery_tag: str) -> bool:
-        """Add the task to the block; False: this call is beyond it, and nothing was added."""
+    def fill(self, block: Block, call: Call, moment: Moment, delivery_tag: str, *, is_secret: bool) -> bool:
+        """Add the task to the block; False: this call is beyond it, and nothing was added.
+
+        `is_secret`: nobody knows its id before it is written, so nobody has made a row for it.
+        """
         texts = self._texts(call, delivery_tag)
         if texts is None or len(texts.payload) > options().max_message_bytes:
             return False
         task_id, (now, at) = call.task_id, moment
-        if not call.is_new:
+        if not is_secret:
             block.may_exist.add(task_id)
         block.messages.messages.append(
             (self.queue, self.turn, _READY, now, None, now, task_id, self.task_name, texts.payload, 0)

@@ -46,12 +46,13 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
     ) -> Any:
         """Store a state; raises EncodeError for a result that cannot be serialized, which ends as FAILURE."""
         if using is None and noting.takes(status, request) and storing.may_leave_to_flusher(self.alias):
-            is_known = status == states.SUCCESS and noting.began_at(task_id) is not None
-            write = self.write_of(task_id, result, status, traceback, request, is_known=is_known)
+            known = noting.beginning(task_id) if status == states.SUCCESS else None
+            write = self.write_of(task_id, result, status, traceback, request, known=known)
             if noting.take(write, request):
                 return result
         write = self.write_of(task_id, result, status, traceback, request)
-        write.started_at = noting.began_at(task_id)
+        began = noting.beginning(task_id)
+        write.started_at = None if began is None else began.at
         _in_order(partial(_save, using or self.alias, write, getattr(request, "task", None)))
         return result
 

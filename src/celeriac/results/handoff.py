@@ -65,13 +65,14 @@ def is_open() -> bool:
 
 def take(note: Note) -> bool:
     """Note it and ring; False: it must be stored by other means."""
-    if _stem is None:
+    stem = _stem
+    if stem is None:
         return False
     frame = note.encoded()
     if len(frame) > MOST_BYTES:
         return False
     try:
-        journal = _opened(_stem)
+        journal = _opened(stem)
         journal.append(frame)
     except OSError as error:
         _complaints.say(

@@ -6,7 +6,6 @@ with their errbacks, the parts of a chord, and the end of a task whose project w
 """
 
 import threading
-from datetime import datetime
 from typing import Any
 
 from celery import Task, signals, states
@@ -29,8 +28,8 @@ class _Local(threading.local):
     is_withheld = False
     #: It is noted that its message is done.
     is_noted = False
-    #: Its id and the noted moment of its beginning, which later states would hide.
-    began: tuple[str, datetime] | None = None
+    #: Its noted beginning: the moment, which later states would hide, and what it tells of the task.
+    began: Write | None = None
 
 
 _local = _Local()
@@ -56,7 +55,7 @@ def take(write: Write, request: Any) -> bool:
     if write.status == states.STARTED:
         _local.is_noted = _local.is_withheld = False
         is_taken = handoff.take(Note(write, name))
-        _local.began = (write.task_id, write.at) if is_taken else None
+        _local.began = write if is_taken else None
         return is_taken
     done = None if _local.is_withheld else tag_of(request)
     is_taken = handoff.take(Note(write, name, done))
@@ -64,10 +63,10 @@ def take(write: Write, request: Any) -> bool:
     return is_taken
 
 
-def began_at(task_id: str) -> datetime | None:
-    """When the running task began, where that is only noted."""
+def beginning(task_id: str) -> Write | None:
+    """The STARTED of the running task, where that is only noted."""
     began = _local.began
-    return began[1] if began is not None and began[0] == task_id else None
+    return began if began is not None and began.task_id == task_id else None
 
 
 def withhold() -> None:

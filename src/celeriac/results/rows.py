@@ -7,7 +7,7 @@ from celery.backends.base import get_current_task
 from celery.utils.serialization import b64decode, b64encode
 from django_celery_results.models import TaskResult
 
-from celeriac.results.upsert import Write
+from celeriac.results.upsert import KEPT, Write
 
 #: What is serialized: type, encoding, text.
 Content = tuple[str, str, str]
@@ -43,11 +43,11 @@ class RowFormat:
         traceback: str | None,
         request: Any,
         *,
-        is_known: bool = False,
+        known: Write | None = None,
     ) -> Write:
         """The state of a task that runs or ended; raises EncodeError, or ValueError for its name.
 
-        `is_known`: an earlier state tells what the request does, and this one leaves it out.
+        `known`: an earlier state of this run, which tells what the request does.
         """
         if len(status or "") > LONGEST_STATE:
             raise ValueError(f"A state has at most {LONGEST_STATE} characters, not {len(status)}.")
@@ -69,8 +69,15 @@ class RowFormat:
             result=encoded,
             traceback=None if traceback is None else str(traceback),
             meta=meta,
-            **({} if request is None or is_known else self._of_context(request)),
+            **self._told(request, known),
         )
+
+    def _told(self: Any, request: Any, known: Write | None) -> dict[str, str | None]:
+        """What stays the same from state to state."""
+        if known is not None:
+            return {name: getattr(known, name) for name in KEPT}
+        told: dict[str, str | None] = {} if request is None else self._of_context(request)
+        return told
 
     def pending_of(self: Any, published: Any) -> Write:
         """The state PENDING of a task that was published."""

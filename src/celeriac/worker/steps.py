@@ -27,6 +27,7 @@ from celeriac.worker import (
     spawning,
 )
 from celeriac.worker.late_acks import LateAcks
+from celeriac.worker.rate_limits import RateLimits
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def install(app: Celery) -> None:
     spawning.install(app)
     housekeeping.connect()
     finished.connect()
-    app.steps["consumer"].add(LateAcks)
+    app.steps["consumer"] |= {LateAcks, RateLimits}
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
