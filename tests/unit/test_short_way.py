@@ -18,6 +18,8 @@ from celeriac.publisher import short_way
 ARGUMENTS = {
     "none": ((), {}),
     "numbers": ((1, 2.5, True, None), {}),
+    "plain words": ((1, -5, 10**30, True, False, None, "text ö € 😀", ""), {"a": "b"}),
+    "words that are not": (("it's", '"', "\\", "\t"), {}),
     "named": ((1,), {"y": "two"}),
     "quotes": (("it's", 'a "b"', "back\\slash", "%s %d %%"), {"y": "new\nline\x00"}),
     "unicode": (("ünï 漢字 😀", "\ud800"), {"é": 1}),

@@ -31,6 +31,8 @@ _PLAIN_LIMIT = 200
 _MOST_PLAIN = 8
 _READY = int(MessageState.READY)
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+#: JSON's words for what is neither text nor number.
+_WORDS = {True: "true", False: "false", None: "null"}
 _dumps = payload.encoder()
 _EMBEDDED = _dumps({"callbacks": None, "errbacks": None, "chain": None, "chord": None})
 
@@ -97,13 +99,17 @@ class Template:
         return True
 
     def _texts(self, call: Call, delivery_tag: str) -> "_Texts | None":
+        are_plain = _is_plain(call.args)
         try:
-            args, kwargs = _dumps(call.args), _dumps(call.kwargs) if call.kwargs else "{}"
+            args = _plain_json(call.args) if are_plain else _dumps(call.args)
+            kwargs = _dumps(call.kwargs) if call.kwargs else "{}"
         except Exception:  # noqa: BLE001 - Celery's way raises it again, with the right words
             return None
         task_id = encode_basestring_ascii(call.task_id)
-        args_repr = encode_basestring_ascii(self._repr(call.args))
-        kwargs_repr = encode_basestring_ascii(self._repr(call.kwargs)) if call.kwargs else '"{}"'
+        args_repr = encode_basestring_ascii(self._repr(call.args, is_plain=are_plain))
+        kwargs_repr = '"{}"'
+        if call.kwargs:
+            kwargs_repr = encode_basestring_ascii(self._repr(call.kwargs, is_plain=_is_plain(call.kwargs)))
         headers = self.headers % (
             task_id,
             _text(call.group_id),
@@ -117,8 +123,8 @@ class Template:
         whole = self.payload % (encode_basestring_ascii(body), headers, task_id, delivery_tag)
         return _Texts(whole, self.record % (body, headers, task_id), args_repr, kwargs_repr)
 
-    def _repr(self, value: Any) -> str:
-        if _is_plain(value) and len(text := repr(value)) <= _PLAIN_LIMIT:
+    def _repr(self, value: Any, *, is_plain: bool) -> str:
+        if is_plain and len(text := repr(value)) <= _PLAIN_LIMIT:
             return text
         levels = {} if self.repr_levels is None else {"maxlevels": self.repr_levels}
         return str(saferepr(value, REPR_LIMIT, **levels))
@@ -182,6 +188,18 @@ def _is_plain_item(item: Any) -> bool:
     if kind is str:
         return len(item) <= _PLAIN_LIMIT and item.isprintable() and "'" not in item and "\\" not in item
     return kind is int or kind is bool or item is None
+
+
+def _plain_json(values: Any) -> str:
+    """What `_dumps` makes of plain values in a row, without the encoder that it makes for each call."""
+    return f"[{', '.join(map(_plain_item_json, values))}]"
+
+
+def _plain_item_json(item: Any) -> str:
+    kind = type(item)
+    if kind is str:
+        return encode_basestring_ascii(item)
+    return str(item) if kind is int else _WORDS[item]
 
 
 def _outer(message: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
@@ -88,7 +89,7 @@ def _parted(rows: Iterable[Row], may_exist: Container[str] | None) -> tuple[list
     if may_exist is None:
         return list(rows), []
     known = [row for row in rows if row[0] in may_exist]
-    return known, sorted(row for row in rows if row[0] not in may_exist)
+    return known, sorted((row for row in rows if row[0] not in may_exist), key=itemgetter(0))
 
 
 def pending_row(connection: Connection, write: Write) -> Row:
