@@ -12,7 +12,7 @@ class CeleriacConfig(AppConfig):
 
     def ready(self) -> None:
         """Give the project its Celery app; wrong settings are told where the app is used."""
-        from celeriac import app, checks, publisher
+        from celeriac import app, checks, control, publisher
         from celeriac.errors import WrongSetting
         from celeriac.worker import rejected, steps, stopping
 
@@ -23,6 +23,7 @@ class CeleriacConfig(AppConfig):
             app.setup_broken(error)
             return
         publisher.install(celery_app)
+        control.install(celery_app)
         steps.install(celery_app)
         stopping.install(celery_app)
         rejected.install()

@@ -5,6 +5,7 @@ database, and neither USE_TZ nor a session's time zone can change what they mean
 """
 
 from django.db import models
+from django.utils import timezone
 
 from celeriac.database.indexes import PartialIndex
 
@@ -195,6 +196,24 @@ class TaskRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task_name}[{self.task_id}]"
+
+
+class Revocation(models.Model):
+    """Tasks that are not to run, by the id of one or by a stamp of many; kept until they ended."""
+
+    #: The stamped header; empty: `value` is the id of a task.
+    header = models.CharField(max_length=NAME_LENGTH, default="")
+    value = models.CharField(max_length=255)
+    revoked_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["value", "header"], name="celeriac_revocation_unique"),
+        )
+        indexes = (models.Index(fields=["revoked_at"], name="celeriac_revocation_at"),)
+
+    def __str__(self) -> str:
+        return f"{self.header}={self.value}" if self.header else self.value
 
 
 class Chord(models.Model):

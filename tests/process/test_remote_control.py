@@ -84,6 +84,30 @@ def test_revoke_terminates_the_running_task(database_project: Project, tmp_path:
         assert notes.read_text() == "begin long\n"
 
 
+def test_what_is_revoked_while_no_worker_is_up_never_runs(project: Project, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    project.python(
+        f"""
+        from tasks import note
+        soon = note.delay({str(notes)!r}, "soon")
+        later = note.apply_async(({str(notes)!r}, "later"), countdown=8)
+        note.delay({str(notes)!r}, "other")
+        soon.revoke()
+        later.revoke()
+        result = None
+        """
+    )
+
+    for _ in range(2):
+        with project.worker("-c", "1") as worker:
+            assert project.python("from tasks import add; result = add.delay(1, 1).get(timeout=60)") == 2
+            assert worker.stop() == 0, worker.output
+    with project.worker("-c", "1") as worker:
+        wait_until(lambda: project.statuses().get("REVOKED") == 2, "both are revoked")
+
+    assert notes.read_text() == "begin other\nother\n", worker.output
+
+
 def test_events_are_dumped(database_project: Project) -> None:
     dump = database_project.popen("celery", "events", "--dump")
     try:

@@ -6,7 +6,6 @@ uncommitted unique key would make that worker wait: there the rows are written a
 """
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from celeriac.database import forks
+from celeriac.database import threads
 from celeriac.database.inserting import Row, insert_all
 from celeriac.models import TaskRecord
 from celeriac.results import publishing
@@ -96,7 +95,8 @@ def _write_or_log(alias: str, sent: Sends) -> None:
     try:
         until_stored(alias, partial(_write, alias, sent), tries=_TRIES, is_vital=False)
     except SynchronousOnlyOperation:
-        _write_in_thread(alias, sent)
+        # As long as `delay()` itself holds up the loop; and what it returns has its rows.
+        threads.run(partial(_write_or_log, alias, sent))
     except Exception:
         logger.exception(
             "%s was published, but its row PENDING could not be written to database %r: "
@@ -104,22 +104,6 @@ def _write_or_log(alias: str, sent: Sends) -> None:
             ", ".join(f"Task {each.name}[{each.task_id}]" for _, each in sent[:10]),
             alias,
         )
-
-
-def _write_in_thread(alias: str, sent: Sends) -> None:
-    """In an async view Django refuses its connections to the thread of the event loop."""
-
-    def write() -> None:
-        with forks.working():
-            try:
-                _write_or_log(alias, sent)
-            finally:
-                connections.close_all()
-
-    thread = threading.Thread(target=write, name="celeriac-publish")
-    thread.start()
-    # As long as `delay()` itself holds up the loop; and what it returns has its rows.
-    thread.join()
 
 
 def _write(alias: str, sent: Sends) -> None:

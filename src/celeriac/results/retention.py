@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.models import Chord, ChordPart, DeadLetter, TaskRecord
+from celeriac.models import Chord, ChordPart, DeadLetter, Message, Revocation, TaskRecord
 from celeriac.results.retry import until_stored
 
 #: What never ended is kept that many times longer: it may still wait in a queue.
@@ -55,6 +55,7 @@ def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[Query
     chords = Chord.objects.using(alias).order_by("created_at")
     yield chords.filter(created_at__lt=ended, is_sent=True)
     yield chords.filter(created_at__lt=given_up, is_sent=False)
+    yield from _expired_revocations(alias, now, older_than)
     # Parts of a chord whose publisher never committed go when the results of their tasks have gone.
     chord = Exists(Chord.objects.using(alias).filter(group_id=OuterRef("group_id")))
     result = Exists(results.order_by().filter(task_id=OuterRef("task_id")))
@@ -67,6 +68,18 @@ def _expired_records(alias: str, now: datetime, older_than: timedelta) -> Iterat
     yield records.filter(published_at__lt=ended, finished_at__lt=ended)
     is_due = Q(eta__isnull=True) | Q(eta__lt=now)
     yield records.filter(is_due, published_at__lt=given_up, finished_at__isnull=True)
+
+
+def _expired_revocations(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
+    ended, given_up = now - older_than, now - older_than * UNFINISHED_FACTOR
+    revocations = Revocation.objects.using(alias).order_by("revoked_at")
+    records = TaskRecord.objects.using(alias).filter(task_id=OuterRef("value"))
+    has_ended = Exists(records.filter(finished_at__isnull=False))
+    yield revocations.filter(has_ended, header="", revoked_at__lt=ended)
+    # Its task may be due later than that, or still wait for a worker.
+    is_due = ~Exists(records.filter(eta__gt=now))
+    is_gone = ~Exists(Message.objects.using(alias).filter(task_id=OuterRef("value")))
+    yield revocations.filter(is_due, is_gone, revoked_at__lt=given_up)
 
 
 def _delete_in_steps(alias: str, rows: QuerySet[Any], step: int) -> Iterator[int]:

@@ -28,6 +28,7 @@ from celeriac.worker import (
 )
 from celeriac.worker.late_acks import LateAcks
 from celeriac.worker.rate_limits import RateLimits
+from celeriac.worker.revoked import Revoked
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def install(app: Celery) -> None:
     spawning.install(app)
     housekeeping.connect()
     finished.connect()
-    app.steps["consumer"] |= {LateAcks, RateLimits}
+    app.steps["consumer"] |= {LateAcks, RateLimits, Revoked}
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.

@@ -1,0 +1,69 @@
+"""Celery's remote control, whose revocations last: a worker that is started later knows them too."""
+
+from importlib import import_module
+from typing import Any
+
+from celery import Celery
+from celery.app.control import Control
+from celery.utils.functional import maybe_list
+
+from celeriac.results import revocations
+
+#: Commands that name tasks, and whether by their ids.
+_BY_ID, _BY_STAMPS = frozenset({"revoke", "terminate"}), "revoke_by_stamped_headers"
+
+
+def install(app: Celery) -> None:
+    """Let the app's control remember; done once, when Django is ready."""
+    base = _class(app.control_cls)
+    if issubclass(base, _Lasting):
+        return
+    app.control_cls = type("Control", (_Lasting, base), {})
+    app.__dict__.pop("control", None)
+
+
+class _Lasting(Control):
+    """Celery's, which tells the workers that are there; the table tells the others."""
+
+    def broadcast(
+        self, command: str, arguments: Any = None, destination: Any = None, *rest: Any, **options: Any
+    ) -> Any:
+        """Send a command; one that revokes tasks for every worker is remembered first.
+
+        The row is a part of the caller's transaction: rolled back, nothing was revoked.
+        """
+        # For one worker alone it is that worker's affair, as in Celery.
+        if not destination and not options.get("pattern"):
+            revocations.remember(_revoked(command, arguments or {}))
+        return super().broadcast(command, arguments, destination, *rest, **options)
+
+
+def _revoked(command: str, arguments: dict[str, Any]) -> list[revocations.Entry]:
+    if command in _BY_ID:
+        return [("", str(task_id)) for task_id in maybe_list(arguments.get("task_id")) or []]
+    if command == _BY_STAMPS:
+        return [
+            (str(header), str(stamp))
+            for header, stamps in _headers(arguments.get("headers")).items()
+            for stamp in maybe_list(stamps) or []
+        ]
+    return []
+
+
+def _headers(given: Any) -> dict[str, Any]:
+    """As Celery's worker reads them: a mapping, or texts `header=stamp` of its command line."""
+    if isinstance(given, dict):
+        return given
+    found: dict[str, list[str]] = {}
+    for each in maybe_list(given) or []:
+        header, _, stamp = str(each).partition("=")
+        found.setdefault(header, []).append(stamp)
+    return found
+
+
+def _class(reference: object) -> type[Control]:
+    if isinstance(reference, type):
+        return reference
+    module, _, name = str(reference).replace(":", ".").rpartition(".")
+    found: type[Control] = getattr(import_module(module), name)
+    return found
