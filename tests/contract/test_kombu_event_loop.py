@@ -244,6 +244,27 @@ def test_a_look_that_is_left_for_later_does_not_end_an_outage(connection, hub, b
         connection.transport.deliveries.claims.is_exchanging = False
 
 
+def test_a_look_that_fails_behind_a_claim_does_not_end_an_outage(
+    connection, hub, broker, monkeypatch, caplog
+):
+    def fail():
+        raise BrokerConnectionLost("away")
+
+    with Consumer(connection, [QUEUE], on_message=lambda _: None):
+        connection.register_with_event_loop(hub)
+        link = connection.transport._hub_link
+        run_until(hub, lambda: link._promoted_at > 0)
+        monkeypatch.setattr(connection.transport, "promote_due", fail)
+        pauses = []
+        for _ in range(3):
+            link._outage._again_at, link._promoted_at = 0.0, 0.0
+            link._poll()
+            pauses.append(link._outage._pause)
+
+    assert pauses == [0.2, 0.4, 0.8], "ever longer"
+    assert "is back" not in caplog.text
+
+
 def test_tasks_that_wait_for_their_eta_do_not_make_room_look_small(connection, hub, broker):
     deliveries = connection.transport.deliveries
     Flusher(deliveries)

@@ -170,7 +170,7 @@ class HubLink:
             is_busy = self._transport.deliveries.has_backlog()
             self._promote_later(_PROMOTE_BEHIND_SECONDS if is_busy else _PROMOTE_AFTER_SECONDS)
         else:
-            self._promote()
+            self._promote_by(self._promote_due)
 
     def _poll_channels(self, queue: str | None, idle: set[str], *, is_lasting: bool) -> int:
         try:
@@ -197,12 +197,15 @@ class HubLink:
             bells.pass_on(self._transport.deliveries.session, lasting)
 
     def _promote(self) -> None:
+        self._promote_by(self._ask_for_due)
+
+    def _promote_by(self, ask: Callable[[], None]) -> None:
         self._cancel(self._promote_timer)
         self._promote_timer = None
         if self._transport.deliveries.is_storing():
             self._promote_later(_PROMOTE_AFTER_SECONDS)
         else:
-            self._ask_for_due()
+            ask()
 
     def _promote_due(self) -> None:
         self._promoted_at = time.monotonic()
