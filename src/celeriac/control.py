@@ -1,4 +1,4 @@
-"""Celery's remote control, whose revocations last: a worker that is started later knows them too."""
+"""Remote control that lasts: what is revoked or paused is so for a worker that is started later too."""
 
 from importlib import import_module
 from typing import Any
@@ -7,10 +7,36 @@ from celery import Celery
 from celery.app.control import Control
 from celery.utils.functional import maybe_list
 
+from celeriac.app import get_app
+from celeriac.broker import paused as paused_queues
 from celeriac.results import revocations
+from celeriac.results.pending import results_alias
 
+#: The command by which workers are told to look at the paused queues again.
+LOOK_AT_PAUSED = "celeriac_look_at_paused"
 #: Commands that name tasks, and whether by their ids.
 _BY_ID, _BY_STAMPS = frozenset({"revoke", "terminate"}), "revoke_by_stamped_headers"
+
+
+def pause(*queues: str) -> None:
+    """Let no worker take messages from these queues, on every broker, until they are resumed.
+
+    A part of the caller's transaction. What a worker has taken already runs; publishing goes on. A worker
+    that is not reached by remote control finds out within 30 s.
+    """
+    paused_queues.pause(results_alias(), queues)
+    get_app().control.broadcast(LOOK_AT_PAUSED)
+
+
+def resume(*queues: str) -> None:
+    """Let the workers take messages from these queues again; a part of the caller's transaction."""
+    paused_queues.resume(results_alias(), queues)
+    get_app().control.broadcast(LOOK_AT_PAUSED)
+
+
+def paused() -> list[str]:
+    """The names of the queues that are paused."""
+    return paused_queues.names(results_alias())
 
 
 def install(app: Celery) -> None:

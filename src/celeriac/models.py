@@ -216,6 +216,16 @@ class Revocation(models.Model):
         return f"{self.header}={self.value}" if self.header else self.value
 
 
+class PausedQueue(models.Model):
+    """A queue that no worker takes messages from, on every broker; Queue knows those of a database alone."""
+
+    name = models.CharField(max_length=NAME_LENGTH, unique=True)
+    paused_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Chord(models.Model):
     """A chord whose body waits for its header."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from celery import Celery
 
 from celeriac.app import get_app
-from celeriac.cli import discovered, django_options, engine, global_options, output, start
+from celeriac.cli import discovered, django_options, engine, global_options, output, pausing, start
 from celeriac.worker import preflight
 
 Command = Callable[[Celery, Sequence[str]], int]
@@ -13,6 +13,8 @@ Command = Callable[[Celery, Sequence[str]], int]
 OURS: dict[str, tuple[Command, str]] = {
     "start": (start.run, "run the tasks, in this process, with what suits the platform"),
     "discovered": (discovered.run, "list each tasks.py with its tasks, or why it was left out"),
+    "pause": (pausing.pause, "let no worker take messages from a queue; without one: list the paused ones"),
+    "resume": (pausing.resume, "let the workers take messages from a queue again"),
 }
 
 

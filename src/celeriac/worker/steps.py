@@ -27,6 +27,7 @@ from celeriac.worker import (
     spawning,
 )
 from celeriac.worker.late_acks import LateAcks
+from celeriac.worker.paused import Paused
 from celeriac.worker.rate_limits import RateLimits
 from celeriac.worker.revoked import Revoked
 
@@ -43,7 +44,7 @@ def install(app: Celery) -> None:
     spawning.install(app)
     housekeeping.connect()
     finished.connect()
-    app.steps["consumer"] |= {LateAcks, RateLimits, Revoked}
+    app.steps["consumer"] |= {LateAcks, Paused, RateLimits, Revoked}
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
