@@ -1,5 +1,6 @@
 """Remote control that lasts: what is revoked or paused is so for a worker that is started later too."""
 
+import logging
 from importlib import import_module
 from typing import Any
 
@@ -9,8 +10,12 @@ from celery.utils.functional import maybe_list
 
 from celeriac.app import get_app
 from celeriac.broker import paused as paused_queues
+from celeriac.broker.explaining import in_one_line
+from celeriac.errors import Unreachable
 from celeriac.results import revocations
 from celeriac.results.pending import results_alias
+
+logger = logging.getLogger(__name__)
 
 #: The command by which workers are told to look at the paused queues again.
 LOOK_AT_PAUSED = "celeriac_look_at_paused"
@@ -25,18 +30,28 @@ def pause(*queues: str) -> None:
     that is not reached by remote control finds out within 30 s.
     """
     paused_queues.pause(results_alias(), queues)
-    get_app().control.broadcast(LOOK_AT_PAUSED)
+    _tell()
 
 
 def resume(*queues: str) -> None:
     """Let the workers take messages from these queues again; a part of the caller's transaction."""
     paused_queues.resume(results_alias(), queues)
-    get_app().control.broadcast(LOOK_AT_PAUSED)
+    _tell()
 
 
 def paused() -> list[str]:
     """The names of the queues that are paused."""
     return paused_queues.names(results_alias())
+
+
+def _tell() -> None:
+    app = get_app()
+    try:
+        with in_one_line(app):
+            app.control.broadcast(LOOK_AT_PAUSED)
+    except Unreachable as error:
+        # The row is what counts.
+        logger.warning("The workers could not be told, and find out within 30 s: %s", error)
 
 
 def install(app: Celery) -> None:

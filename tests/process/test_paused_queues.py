@@ -52,6 +52,16 @@ def test_nothing_is_taken_from_a_paused_queue(project: Project, tmp_path: Path) 
         wait_until(lambda: written(notes) == ["first", "second"], "it is taken after all")
 
 
+def test_a_queue_can_be_paused_without_the_broker(sqlite_project: Project) -> None:
+    sqlite_project.add_settings("CELERY_BROKER_URL = 'redis://127.0.0.1:1/0'")
+
+    done = sqlite_project.manage("celery", "pause", "mails")
+
+    assert done.stdout == "Paused: mails.\n"
+    assert "The workers could not be told, and find out within 30 s" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_pausing_is_told_in_words_and_in_json(sqlite_project: Project) -> None:
     misspelt = sqlite_project.manage("celery", "pause", "celer")
     listed = sqlite_project.manage("celery", "pause", "--json")
