@@ -2,10 +2,12 @@
 
 import pytest
 from django.db import OperationalError, transaction
+from kombu import Queue
 
 from celeriac import control
 from celeriac.app import get_app
 from celeriac.broker import paused as paused_queues
+from celeriac.database.complaints import Complaints
 from celeriac.models import PausedQueue
 from celeriac.worker import paused
 from tests.results import results_in
@@ -16,7 +18,7 @@ class Consumer:
 
     def __init__(self, app, *names):
         self.app = app
-        app.amqp.queues = app.amqp.Queues(list(names))
+        app.amqp.queues = app.amqp.Queues([Queue(name) for name in names])
         self.left, self.taken = [], []
 
     def cancel_task_queue(self, name):
@@ -31,6 +33,7 @@ class Consumer:
 def consumer(alias, monkeypatch):
     app = get_app()
     monkeypatch.setattr(paused, "_left", set())
+    monkeypatch.setattr(paused, "_complaints", Complaints(paused.logger))
     with results_in(alias):
         yield Consumer(app, "celery", "mails", "post")
     del app.amqp.queues

@@ -1,0 +1,23 @@
+"""The tables, by what they are about."""
+
+from celeriac.models.lengths import NAME_LENGTH
+from celeriac.models.messages import Binding, Broadcast, DeadLetter, Message, MessageState, Queue
+from celeriac.models.orders import PausedQueue, Revocation
+from celeriac.models.tasks import Chord, ChordPart, TaskRecord
+from celeriac.models.workers import Worker
+
+__all__ = (
+    "NAME_LENGTH",
+    "Binding",
+    "Broadcast",
+    "Chord",
+    "ChordPart",
+    "DeadLetter",
+    "Message",
+    "MessageState",
+    "PausedQueue",
+    "Queue",
+    "Revocation",
+    "TaskRecord",
+    "Worker",
+)
