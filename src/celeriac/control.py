@@ -1,24 +1,31 @@
 """Remote control that lasts: what is revoked or paused is so for a worker that is started later too."""
 
 import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from celery import Celery
 from celery.app.control import Control
 from celery.utils.functional import maybe_list
+from django.db import Error, transaction
 
 from celeriac.app import get_app
 from celeriac.broker import paused as paused_queues
+from celeriac.broker import payload
 from celeriac.broker.explaining import in_one_line
+from celeriac.database import threads
 from celeriac.errors import Unreachable
 from celeriac.results import revocations
 from celeriac.results.pending import results_alias
 
 logger = logging.getLogger(__name__)
 
-#: The command by which workers are told to look at the paused queues again.
-LOOK_AT_PAUSED = "celeriac_look_at_paused"
+#: The command by which workers are told to look at the tables again.
+LOOK_AT_ORDERS = "celeriac_look_at_orders"
+#: A stamp with its type: JSON's 1 and "1" are two.
+_encode = payload.encoder()
 #: Commands that name tasks, and whether by their ids.
 _BY_ID, _BY_STAMPS = frozenset({"revoke", "terminate"}), "revoke_by_stamped_headers"
 
@@ -29,26 +36,31 @@ def pause(*queues: str) -> None:
     A part of the caller's transaction. What a worker has taken already runs; publishing goes on. A worker
     that is not reached by remote control finds out within 30 s.
     """
-    paused_queues.pause(results_alias(), queues)
-    _tell()
+    threads.run_anywhere(partial(_change, paused_queues.pause, queues))
 
 
 def resume(*queues: str) -> None:
     """Let the workers take messages from these queues again; a part of the caller's transaction."""
-    paused_queues.resume(results_alias(), queues)
-    _tell()
+    threads.run_anywhere(partial(_change, paused_queues.resume, queues))
 
 
 def paused() -> list[str]:
     """The names of the queues that are paused."""
-    return paused_queues.names(results_alias())
+    return threads.run_anywhere(lambda: paused_queues.names(results_alias()))
+
+
+def _change(change: Callable[[str, Iterable[str]], None], queues: Sequence[str]) -> None:
+    alias = results_alias()
+    change(alias, queues)
+    # They look at once, and must see it.
+    transaction.on_commit(_tell, using=alias, robust=True)
 
 
 def _tell() -> None:
     app = get_app()
     try:
         with in_one_line(app):
-            app.control.broadcast(LOOK_AT_PAUSED)
+            app.control.broadcast(LOOK_AT_ORDERS)
     except Unreachable as error:
         # The row is what counts.
         logger.warning("The workers could not be told, and find out within 30 s: %s", error)
@@ -71,11 +83,19 @@ class _Lasting(Control):
     ) -> Any:
         """Send a command; one that revokes tasks for every worker is remembered first.
 
-        The row is a part of the caller's transaction: rolled back, nothing was revoked.
+        The row is a part of the caller's transaction; on RabbitMQ and Redis the workers that run are told
+        before that ends.
         """
+        given = arguments or {}
         # For one worker alone it is that worker's affair, as in Celery.
-        if not destination and not options.get("pattern"):
-            revocations.remember(_revoked(command, arguments or {}))
+        is_for_all = not destination and not options.get("pattern")
+        try:
+            revocations.remember(_revoked(command, given) if is_for_all else [])
+        except Error:
+            # What runs away must be stopped also when the database is away.
+            if command == "terminate" or given.get("terminate"):
+                super().broadcast(command, arguments, destination, *rest, **options)
+            raise
         return super().broadcast(command, arguments, destination, *rest, **options)
 
 
@@ -84,7 +104,7 @@ def _revoked(command: str, arguments: dict[str, Any]) -> list[revocations.Entry]
         return [("", str(task_id)) for task_id in maybe_list(arguments.get("task_id")) or []]
     if command == _BY_STAMPS:
         return [
-            (str(header), str(stamp))
+            (str(header), _encode(stamp))
             for header, stamps in _headers(arguments.get("headers")).items()
             for stamp in maybe_list(stamps) or []
         ]
@@ -92,7 +112,7 @@ def _revoked(command: str, arguments: dict[str, Any]) -> list[revocations.Entry]
 
 
 def _headers(given: Any) -> dict[str, Any]:
-    """As Celery's worker reads them: a mapping, or texts `header=stamp` of its command line."""
+    """A mapping, or texts `header=stamp` as Celery's command line has them."""
     if isinstance(given, dict):
         return given
     found: dict[str, list[str]] = {}

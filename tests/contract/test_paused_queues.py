@@ -1,57 +1,110 @@
 """Pausing is a part of the caller's transaction, and a worker comes back to what it left."""
 
+import asyncio
+
+import celery.worker.consumer
+import kombu
 import pytest
-from django.db import OperationalError, transaction
-from kombu import Queue
+from django.db import transaction
 
 from celeriac import control
 from celeriac.app import get_app
-from celeriac.broker import paused as paused_queues
-from celeriac.database.complaints import Complaints
 from celeriac.models import PausedQueue
 from celeriac.worker import paused
 from tests.results import results_in
 
 
 class Consumer:
-    """What a look has of Celery's consumer: its queues, and which of them it takes from."""
+    """What obeying needs of Celery's consumer."""
 
-    def __init__(self, app, *names):
+    cancel_task_queue = celery.worker.consumer.Consumer.cancel_task_queue
+    add_task_queue = celery.worker.consumer.Consumer.add_task_queue
+
+    def __init__(self, app, channel):
         self.app = app
-        app.amqp.queues = app.amqp.Queues([Queue(name) for name in names])
-        self.left, self.taken = [], []
+        self.begin(channel)
 
-    def cancel_task_queue(self, name):
-        self.app.amqp.queues.deselect(name)
-        self.left.append(name)
+    def begin(self, channel):
+        """As after each connection."""
+        taken = list(self.app.amqp.queues.consume_from.values())
+        self.task_consumer = kombu.Consumer(channel, taken, on_message=lambda _: None)
 
-    def add_task_queue(self, name):
-        self.taken.append(name)
+    @property
+    def taken(self):
+        return sorted(queue.name for queue in self.task_consumer.queues)
+
+    def consumes(self, name):
+        return bool(self.task_consumer.consuming_from(name))
 
 
 @pytest.fixture
-def consumer(alias, monkeypatch):
+def channel():
+    with kombu.Connection("memory://") as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+def consumer(alias, channel, monkeypatch):
     app = get_app()
     monkeypatch.setattr(paused, "_left", set())
-    monkeypatch.setattr(paused, "_complaints", Complaints(paused.logger))
+    app.amqp.queues = app.amqp.Queues([kombu.Queue(name) for name in ("celery", "mails", "post")])
     with results_in(alias):
-        yield Consumer(app, "celery", "mails", "post")
+        yield Consumer(app, channel)
     del app.amqp.queues
 
 
-def test_a_worker_leaves_what_is_paused_and_comes_back(consumer):
-    control.pause("mails", "elsewhere")
-    paused.look(consumer)
-    paused.look(consumer)
-    assert (consumer.left, sorted(consumer.app.amqp.queues.consume_from)) == (["mails"], ["celery", "post"])
+@pytest.mark.parametrize("is_looping", [True, False])
+def test_a_worker_leaves_what_is_paused_and_comes_back(consumer, channel, is_looping):
+    if is_looping:
+        consumer.task_consumer.consume()
 
-    control.resume("mails")
-    paused.look(consumer)
-    paused.look(consumer)
-    assert consumer.taken == ["mails"]
-    # The next connection takes from these.
-    assert sorted(consumer.app.amqp.queues.consume_from) == ["celery", "mails", "post"]
-    assert control.paused() == ["elsewhere"]
+    paused.obey(consumer, {"mails", "elsewhere"}, is_looping=is_looping)
+    paused.obey(consumer, {"mails", "elsewhere"}, is_looping=is_looping)
+    assert consumer.taken == ["celery", "post"]
+    assert not consumer.consumes("mails")
+    consumer.begin(channel)
+    assert consumer.taken == ["celery", "post"], "nor with its next connection"
+
+    paused.obey(consumer, set(), is_looping=is_looping)
+    assert consumer.taken == ["celery", "mails", "post"]
+    assert bool(consumer.consumes("mails")) is is_looping, "before the loop nobody would take its messages"
+    consumer.begin(channel)
+    assert consumer.taken == ["celery", "mails", "post"]
+
+
+def test_a_queue_that_a_worker_only_sends_to_stays_so(consumer, channel):
+    consumer.app.amqp.queues.select(["celery", "mails"])
+    consumer.begin(channel)
+
+    paused.obey(consumer, {"post"}, is_looping=False)
+    paused.obey(consumer, set(), is_looping=False)
+
+    assert consumer.taken == ["celery", "mails"]
+
+
+def test_a_queue_that_was_added_while_it_is_paused_is_left_again(consumer):
+    consumer.task_consumer.consume()
+    paused.obey(consumer, {"mails"}, is_looping=True)
+    consumer.add_task_queue("mails")
+
+    paused.obey(consumer, {"mails"}, is_looping=True)
+
+    assert not consumer.consumes("mails")
+
+
+def test_a_worker_comes_back_although_leaving_failed(consumer, channel, monkeypatch):
+    def fail(_name):
+        raise OSError("connection reset")
+
+    monkeypatch.setattr(consumer, "cancel_task_queue", fail)
+    with pytest.raises(OSError, match="reset"):
+        paused.obey(consumer, {"mails"}, is_looping=True)
+    consumer.begin(channel)
+    paused.obey(consumer, {"mails"}, is_looping=False)
+    assert consumer.taken == ["celery", "post"]
+
+    paused.obey(consumer, set(), is_looping=False)
+    assert consumer.taken == ["celery", "mails", "post"]
 
 
 def test_a_pause_that_is_rolled_back_was_none(consumer, alias):
@@ -70,12 +123,20 @@ def test_pausing_twice_is_pausing_once(consumer, alias):
     assert PausedQueue.objects.using(alias).count() == 2
 
 
-def test_without_the_database_a_worker_stays_where_it_is(consumer, monkeypatch, caplog):
-    def away(_alias):
-        raise OperationalError("server closed the connection unexpectedly")
+def test_workers_are_told_when_the_pause_can_be_seen(consumer, alias, monkeypatch):
+    told = []
+    monkeypatch.setattr(control, "_tell", lambda: told.append(control.paused()))
 
-    monkeypatch.setattr(paused_queues, "names", away)
-    paused.look(consumer)
+    with transaction.atomic(using=alias):
+        control.pause("mails")
+        assert told == []
 
-    assert consumer.left == []
-    assert "Which queues are paused cannot be read now: server closed" in caplog.text
+    assert told == [["mails"]]
+
+
+def test_an_async_view_may_pause(consumer):
+    async def view():
+        control.pause("mails")
+        return control.paused()
+
+    assert asyncio.run(view()) == ["mails"]

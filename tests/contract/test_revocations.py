@@ -4,15 +4,18 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from celery.app.control import Control
 from celery.worker import state
+from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from celeriac import control
 from celeriac.models import Revocation, TaskRecord
 from celeriac.results import retention, revocations
-from celeriac.worker.revoked import Revoked
-from tests.broker import publish
+from celeriac.worker import revoked
+from celeriac.worker.reading_orders import Reader
+from tests.broker import DEADLINE_SECONDS, publish, wait_until
 from tests.results import make_app, results_in
 
 
@@ -26,29 +29,23 @@ def app(alias):
 
 
 @pytest.fixture
-def step(app, monkeypatch):
-    """The step of a worker's consumer, which this process is for a while."""
+def memory(monkeypatch):
+    """Celery's, small and empty; this process is a worker for a while."""
+    monkeypatch.setattr(state, "REVOKES_MAX", 3)
     monkeypatch.setattr(state, "revoked", type(state.revoked)(maxlen=3, expires=10800))
     monkeypatch.setattr(state, "revoked_stamps", {})
-    made = Revoked(Consumer())
+    monkeypatch.setattr(revoked, "_known", set())
+    return state
+
+
+@pytest.fixture
+def reader(app):
+    handed = []
+    made = Reader(handed.append)
+    made.handed = handed
     yield made
-    made.stop(None)
-
-
-class Timer:
-    def call_repeatedly(self, _seconds, action):
-        self.action = action
-        return self
-
-    def cancel(self):
-        self.action = None
-
-
-class Consumer:
-    """What the step has of Celery's consumer."""
-
-    def __init__(self):
-        self.timer = Timer()
+    made.stop()
+    made._thread.join(DEADLINE_SECONDS)
 
 
 def remembered(alias):
@@ -68,7 +65,7 @@ def test_what_is_revoked_is_remembered_once(app, alias):
 def test_stamps_are_remembered(app, alias, headers):
     app.control.broadcast("revoke_by_stamped_headers", arguments={"headers": headers})
 
-    assert remembered(alias) == [("job", "z"), ("tenant", "x"), ("tenant", "y")]
+    assert remembered(alias) == [("job", '"z"'), ("tenant", '"x"'), ("tenant", '"y"')]
 
 
 def test_a_revocation_that_is_rolled_back_was_none(app, alias):
@@ -95,44 +92,109 @@ def test_an_async_view_may_revoke(app, alias):
     assert remembered(alias) == [("", "a")]
 
 
-def test_a_worker_that_is_started_later_knows(app, step):
+def test_a_worker_that_is_started_later_knows(app, memory, reader):
     app.control.revoke(["a", "b", "c", "d", "e"])
-    app.control.broadcast("revoke_by_stamped_headers", arguments={"headers": {"tenant": ["x", "y"]}})
+    app.control.broadcast("revoke_by_stamped_headers", arguments={"headers": {"tenant": [42, "42", True]}})
 
-    step.start(consumer := Consumer())
+    found = reader.start(DEADLINE_SECONDS)
+    revoked.take(found.revoked, found.stamps, is_all=found.is_all)
 
-    assert {"a", "b", "c", "d", "e"} <= set(state.revoked), "none fell out to make room"
-    assert state.revoked_stamps == {"tenant": ["x", "y"]}
+    assert set(memory.revoked) == {"a", "b", "c", "d", "e"}, "none fell out to make room"
+    assert sorted(map(repr, memory.revoked_stamps["tenant"])) == ["'42'", "42", "True"]
 
+
+def test_what_was_not_told_is_found(app, reader):
+    assert reader.start(DEADLINE_SECONDS).is_all
     app.control.revoke("later")
-    consumer.timer.action()
-    assert "later" in state.revoked, "it was not told, and found out"
-    assert state.revoked_stamps == {"tenant": ["x", "y"]}
+    control.pause("mails")
+
+    reader.look()
+    found = wait_until(lambda: next((each for each in reader.handed if each.revoked), None), "it looks")
+
+    assert (found.revoked, found.paused, found.is_all) == ({"later"}, {"mails"}, False)
 
 
-def test_what_celery_forgets_is_read_again(app, step, alias, monkeypatch):
+def test_memory_keeps_its_own_and_forgets_what_is_gone(memory):
+    memory.revoked.add("told by remote control")
+    memory.revoked_stamps["tenant"] = "x"
+    revoked.take({"a", "b"}, {"tenant": ["x", "y"]}, is_all=True)
+    revoked.take({"c"}, {"tenant": ["y"]}, is_all=False)
+
+    assert set(memory.revoked) == {"told by remote control", "a", "b", "c"}
+    assert memory.revoked_stamps == {"tenant": ["x", "y"]}
+
+    revoked.take({"b"}, {}, is_all=True)
+    assert set(memory.revoked) == {"told by remote control", "b"}
+
+
+def test_a_worker_that_cannot_read_tries_until_it_can(app, reader, monkeypatch, caplog):
+    since, calls = revocations.since, []
+
+    def away(moment):
+        calls.append(moment)
+        if len(calls) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return since(moment)
+
     app.control.revoke("a")
-    Revocation.objects.using(alias).update(revoked_at=timezone.now() - timedelta(hours=2))
-    step.start(consumer := Consumer())
-    state.revoked.discard("a")
+    monkeypatch.setattr(revocations, "since", away)
 
-    consumer.timer.action()
-    assert "a" not in state.revoked, "it is too long ago to be looked at every time"
+    assert reader.start(0.2) is None
+    wait_until(lambda: reader.handed, "it reads after all")
 
-    monkeypatch.setattr(step, "_read_all_at", step._read_all_at - 3601)
-    consumer.timer.action()
-    assert "a" in state.revoked
+    assert reader.handed[0].revoked == {"a"}
+    assert reader.handed[0].is_all
+    assert caplog.text.count("What is revoked or paused cannot be read now") == 1
 
 
-def test_without_the_database_the_worker_goes_on(app, step, monkeypatch, caplog):
-    def away(_moment):
+def test_a_project_without_a_database_has_no_orders(reader, monkeypatch):
+    def missing(_moment):
+        raise ImproperlyConfigured("settings.DATABASES is improperly configured.")
+
+    monkeypatch.setattr(revocations, "since", missing)
+
+    found = reader.start(DEADLINE_SECONDS)
+
+    assert (found.revoked, found.stamps, found.paused) == (frozenset(), {}, frozenset())
+
+
+@pytest.mark.parametrize("task_id", ["x" * 256, "a\x00b"])
+def test_what_no_column_can_hold_is_an_error_of_one_line(app, alias, task_id):
+    with pytest.raises(ValueError, match="Too long to be revoked, or not a text"):
+        app.control.revoke(task_id)
+
+    assert remembered(alias) == []
+
+
+def test_what_runs_away_is_ended_also_without_the_database(app, monkeypatch):
+    def away(entries):
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(revocations, "since", away)
-    step.start(consumer := Consumer())
-    consumer.timer.action()
+    sent = []
+    monkeypatch.setattr(revocations, "remember", away)
 
-    assert caplog.text.count("What was revoked cannot be read now") == 1
+    def broadcast(_control, command, *_rest, **_options):
+        sent.append(command)
+
+    monkeypatch.setattr(Control, "broadcast", broadcast)
+    for revoke in (
+        lambda: app.control.revoke("a"),
+        lambda: app.control.revoke("a", terminate=True),
+        lambda: app.control.terminate("a"),
+    ):
+        with pytest.raises(OperationalError):
+            revoke()
+
+    assert sent == ["revoke", "revoke"]
+
+
+def test_what_is_revoked_again_counts_from_then(app, alias):
+    app.control.revoke("a")
+    Revocation.objects.using(alias).update(revoked_at=timezone.now() - timedelta(days=20))
+
+    app.control.revoke("a")
+
+    assert timezone.now() - Revocation.objects.using(alias).get().revoked_at < timedelta(days=1)
 
 
 def test_a_revocation_goes_when_its_task_ended_or_never_came(app, alias):
@@ -156,7 +218,11 @@ def test_a_revocation_goes_when_its_task_ended_or_never_came(app, alias):
     }
 
     publish(alias, "mails", "body", headers={"id": "still in a queue"})
-    old.update(revoked_at=timezone.now() - timedelta(days=11))
+    old.update(revoked_at=timezone.now() - timedelta(days=29))
+    retention.expire(alias, timedelta(days=1))
+    assert "unknown" in {value for _, value in remembered(alias)}, "another broker does not tell what waits"
+
+    old.update(revoked_at=timezone.now() - timedelta(days=31))
     retention.expire(alias, timedelta(days=1))
     assert {value for _, value in remembered(alias)} == {"due later", "fresh", "still in a queue"}
 

@@ -27,7 +27,7 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
     except SystemExit as ended:
         return _code(ended)
     except DatabaseError as error:
-        raise _explained(error) from error
+        raise explained(error) from error
     finally:
         celery_command.params[0].default = None
     return 0
@@ -42,7 +42,8 @@ def _code(ended: SystemExit) -> int:
     return 2
 
 
-def _explained(error: DatabaseError) -> Exception:
+def explained(error: DatabaseError) -> Exception:
+    """What a command says of it, in one line where that is possible."""
     if failures.is_missing_table(error):
         return TablesMissing(caller.tables_missing(DEFAULT_DB_ALIAS))
     if not failures.is_lost(error):

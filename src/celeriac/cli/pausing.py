@@ -10,11 +10,10 @@ from celery import Celery
 from django.db import DatabaseError
 
 from celeriac import control
-from celeriac.cli import output
-from celeriac.database.failures import first_line
+from celeriac.broker import address
+from celeriac.cli import engine, output
 from celeriac.errors import CeleriacError
 from celeriac.models import Queue
-from celeriac.results.pending import results_alias
 
 HELP = """\
 manage.py celery {word} [QUEUE …] [--json]
@@ -43,7 +42,7 @@ def run(word: str, app: Celery, arguments: Sequence[str]) -> int:
             _VERBS[word](*names)
         found = control.paused()
     except DatabaseError as error:
-        raise CeleriacError(f"The database cannot be reached: {first_line(error)}.") from error
+        raise engine.explained(error) from error
     if "--json" in arguments:
         output.line(json.dumps({"paused": found}))
     else:
@@ -53,14 +52,15 @@ def run(word: str, app: Celery, arguments: Sequence[str]) -> int:
 
 def _hint(app: Celery, names: Sequence[str]) -> None:
     """Say it where a name looks like a slip; it may still be the queue of somebody who comes later."""
-    known = {*app.amqp.queues, *_of_database(), *control.paused()}
+    known = {*app.amqp.queues, *_of_database(app), *control.paused()}
     for name in names:
         if name not in known and (near := get_close_matches(name, known, n=1)):
             output.error(f"No queue {name!r} is known yet. Did you mean {near[0]!r}?")
 
 
-def _of_database() -> list[str]:
-    return list(Queue.objects.using(results_alias()).values_list("name", flat=True))
+def _of_database(app: Celery) -> list[str]:
+    alias = address.alias_of(app)
+    return [] if alias is None else list(Queue.objects.using(alias).values_list("name", flat=True))
 
 
 _VERBS: dict[str, Callable[..., Any]] = {"pause": control.pause, "resume": control.resume}

@@ -4,11 +4,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connections
 
 from celeriac.database import forks
 
 T = TypeVar("T")
+
+
+def run_anywhere(work: Callable[[], T]) -> T:
+    """Do it here, or in another thread where this one is an event loop's."""
+    try:
+        return work()
+    except SynchronousOnlyOperation:
+        return run(work)
 
 
 def run(work: Callable[[], T]) -> T:

@@ -19,6 +19,9 @@ UNFINISHED_FACTOR = 10
 #: How long somebody has to find out why a message died, and to send it again: a month of holidays.
 DEAD_LETTERS_KEPT = timedelta(days=30)
 
+#: How long a revocation holds at the least that nobody has met: RabbitMQ and Redis do not tell what waits.
+REVOCATIONS_KEPT = timedelta(days=30)
+
 #: Each step is a transaction of its own with at most so many rows of a table.
 STEP = 1000
 
@@ -70,8 +73,15 @@ def _expired_records(alias: str, now: datetime, older_than: timedelta) -> Iterat
     yield records.filter(is_due, published_at__lt=given_up, finished_at__isnull=True)
 
 
+def expire_revocations(alias: str, older_than: timedelta, step: int = STEP) -> Iterator[int]:
+    """Delete the revocations of tasks that ended so long ago, or of which nothing is left; yield how many."""
+    for rows in _expired_revocations(alias, timezone.now(), older_than):
+        yield from _delete_in_steps(alias, rows, step)
+
+
 def _expired_revocations(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
-    ended, given_up = now - older_than, now - older_than * UNFINISHED_FACTOR
+    ended = now - older_than
+    given_up = now - max(older_than * UNFINISHED_FACTOR, REVOCATIONS_KEPT)
     revocations = Revocation.objects.using(alias).order_by("revoked_at")
     records = TaskRecord.objects.using(alias).filter(task_id=OuterRef("value"))
     has_ended = Exists(records.filter(finished_at__isnull=False))

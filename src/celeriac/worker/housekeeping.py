@@ -42,7 +42,9 @@ def tidy(app: Celery) -> Iterator[int]:
     backend = app.backend
     # Its own clean-up keeps records as long as results. 0 or None keeps everything.
     if not isinstance(backend, DatabaseBackend) and backend.expires:
-        yield from retention.expire_records(results_alias(), timedelta(seconds=backend.expires))
+        older_than = timedelta(seconds=backend.expires)
+        yield from retention.expire_records(results_alias(), older_than)
+        yield from retention.expire_revocations(results_alias(), older_than)
 
 
 def _after_task(task: Any, **_: Any) -> None:

@@ -27,9 +27,8 @@ from celeriac.worker import (
     spawning,
 )
 from celeriac.worker.late_acks import LateAcks
-from celeriac.worker.paused import Paused
+from celeriac.worker.orders import FollowOrders
 from celeriac.worker.rate_limits import RateLimits
-from celeriac.worker.revoked import Revoked
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ def install(app: Celery) -> None:
     spawning.install(app)
     housekeeping.connect()
     finished.connect()
-    app.steps["consumer"] |= {LateAcks, Paused, RateLimits, Revoked}
+    app.steps["consumer"] |= {FollowOrders, LateAcks, RateLimits}
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
