@@ -14,11 +14,12 @@ from celeriac.database import threads
 from celeriac.models import Revocation
 from celeriac.results.pending import results_alias
 from celeriac.results.retry import until_stored
+from celeriac.results.tables import limit_of
 
 #: Header and the stamp as JSON; without a header the id of a task.
 Entry = tuple[str, str]
 
-_LONGEST = {name: int(Revocation._meta.get_field(name).max_length or 0) for name in ("header", "value")}
+_LONGEST = {name: limit_of(Revocation, name) or 0 for name in ("header", "value")}
 #: Whoever revokes waits: after so many tries of a busy database it is an error.
 _TRIES = 4
 
