@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 from django.apps import apps
 from django.core.management import call_command
@@ -93,18 +92,11 @@ def _run_without_database(connection: BaseDatabaseWrapper, statement: str) -> No
 
 @contextmanager
 def told_of_statements(connection: Any, note: Callable[[str, Any], object]) -> Iterator[None]:
-    """Each statement that runs on this connection, with its parameters; a commit without one too."""
+    """Each statement that runs on this connection, with its parameters."""
 
     def execute_and_note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         note(sql, params)
         return execute(sql, params, many, context)
 
-    def commit() -> None:
-        note("COMMIT", None)
-        type(connection).commit(connection)
-
-    with (
-        mock.patch.object(connection, "commit", commit),
-        connection.execute_wrapper(execute_and_note),
-    ):
+    with connection.execute_wrapper(execute_and_note):
         yield

@@ -3,17 +3,17 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from celery import Celery
 from celery.app.control import Control
 from celery.utils.functional import maybe_list
-from django.db import Error, transaction
+from celery.utils.imports import symbol_by_name
+from django.db import Error
 
 from celeriac.app import get_app
+from celeriac.broker import caller, payload
 from celeriac.broker import paused as paused_queues
-from celeriac.broker import payload
 from celeriac.broker.explaining import in_one_line
 from celeriac.database import threads
 from celeriac.errors import Unreachable
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 LOOK_AT_ORDERS = "celeriac_look_at_orders"
 #: A stamp with its type: JSON's 1 and "1" are two.
 _encode = payload.encoder()
-#: Commands that name tasks, and whether by their ids.
+#: Commands that revoke tasks: by their ids, and by stamps.
 _BY_ID, _BY_STAMPS = frozenset({"revoke", "terminate"}), "revoke_by_stamped_headers"
 
 
@@ -53,7 +53,7 @@ def _change(change: Callable[[str, Iterable[str]], None], queues: Sequence[str])
     alias = results_alias()
     change(alias, queues)
     # They look at once, and must see it.
-    transaction.on_commit(_tell, using=alias, robust=True)
+    caller.after_commit(alias, _tell)
 
 
 def _tell() -> None:
@@ -68,7 +68,7 @@ def _tell() -> None:
 
 def install(app: Celery) -> None:
     """Let the app's control remember; done once, when Django is ready."""
-    base = _class(app.control_cls)
+    base = symbol_by_name(app.control_cls)
     if issubclass(base, _Lasting):
         return
     app.control_cls = type("Control", (_Lasting, base), {})
@@ -119,12 +119,4 @@ def _headers(given: Any) -> dict[str, Any]:
     for each in maybe_list(given) or []:
         header, _, stamp = str(each).partition("=")
         found.setdefault(header, []).append(stamp)
-    return found
-
-
-def _class(reference: object) -> type[Control]:
-    if isinstance(reference, type):
-        return reference
-    module, _, name = str(reference).replace(":", ".").rpartition(".")
-    found: type[Control] = getattr(import_module(module), name)
     return found

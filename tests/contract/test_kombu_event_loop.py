@@ -8,14 +8,18 @@
 import os
 import threading
 import time
+from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 from kombu import Consumer, Producer, Queue
 from kombu.asynchronous import Hub, set_event_loop
+from kombu.utils.limits import TokenBucket
 
 from celeriac.broker.claims import Noted
 from celeriac.broker.errors import BrokerConnectionLost
 from celeriac.models import MessageState
+from celeriac.worker.rate_limits import RateLimits
 from tests.broker import DEADLINE_SECONDS, publish, rows
 
 QUEUE = Queue("loop", routing_key="loop")
@@ -28,6 +32,22 @@ def hub(connection):
     connection.close()
     made.close()
     set_event_loop(None)
+
+
+@pytest.fixture
+def link(connection, hub):
+    """The transport's place in the loop, with a consumer, after its first look for due messages."""
+    held = []
+    with Consumer(connection, [QUEUE], on_message=held.append, prefetch_count=8):
+        connection.register_with_event_loop(hub)
+        made = connection.transport._hub_link
+        made.held = held
+        run_until(hub, lambda: made._promoted_at > 0)
+        yield made
+
+
+def fail():
+    raise BrokerConnectionLost("away")
 
 
 def run_until(hub, condition):
@@ -210,56 +230,35 @@ def test_a_free_slot_is_worth_a_look_where_those_that_wait_may_not_begin(connect
         assert connection.transport.is_worth_a_look()
 
 
-def test_what_was_left_to_the_next_turn_is_not_done_after_the_last_one(connection, hub, broker):
-    held = []
-    with Consumer(connection, [QUEUE], on_message=held.append, prefetch_count=8):
-        connection.register_with_event_loop(hub)
-        run_until(hub, lambda: connection.transport._hub_link._promoted_at > 0)
-        publish(broker, "loop", "late")
-        # Something is to be written to the pool.
-        hub.consolidate.add(-1)
-        connection.transport._hub_link._on_nudge()
+def test_what_was_left_to_the_next_turn_is_not_done_after_the_last_one(link, hub, broker):
+    publish(broker, "loop", "late")
+    # Something is to be written to the pool.
+    hub.consolidate.add(-1)
+    link._on_nudge()
 
-        hub.reset()
+    hub.reset()
 
-    assert held == []
+    assert link.held == []
     assert rows(broker, state=MessageState.READY) == 1
 
 
-def test_a_look_that_is_left_for_later_does_not_end_an_outage(connection, hub, broker, caplog):
-    def fail():
-        raise BrokerConnectionLost("away")
+def test_a_look_that_is_left_for_later_does_not_end_an_outage(link, connection, caplog):
+    link._outage.guard(fail)()
+    link._outage._again_at = 0.0
+    connection.transport.deliveries.claims.is_exchanging = True
 
-    with Consumer(connection, [QUEUE], on_message=lambda _: None):
-        connection.register_with_event_loop(hub)
-        link = connection.transport._hub_link
-        run_until(hub, lambda: link._promoted_at > 0)
-        link._outage.guard(fail)()
-        link._outage._again_at = 0.0
-        connection.transport.deliveries.claims.is_exchanging = True
+    link._promote()
 
-        link._promote()
-
-        assert "is back" not in caplog.text
-        connection.transport.deliveries.claims.is_exchanging = False
+    assert "is back" not in caplog.text
 
 
-def test_a_look_that_fails_behind_a_claim_does_not_end_an_outage(
-    connection, hub, broker, monkeypatch, caplog
-):
-    def fail():
-        raise BrokerConnectionLost("away")
-
-    with Consumer(connection, [QUEUE], on_message=lambda _: None):
-        connection.register_with_event_loop(hub)
-        link = connection.transport._hub_link
-        run_until(hub, lambda: link._promoted_at > 0)
-        monkeypatch.setattr(connection.transport, "promote_due", fail)
-        pauses = []
-        for _ in range(3):
-            link._outage._again_at, link._promoted_at = 0.0, 0.0
-            link._poll()
-            pauses.append(link._outage._pause)
+def test_a_look_that_fails_behind_a_claim_does_not_end_an_outage(link, connection, monkeypatch, caplog):
+    monkeypatch.setattr(connection.transport, "promote_due", fail)
+    pauses = []
+    for _ in range(3):
+        link._outage._again_at, link._promoted_at = 0.0, 0.0
+        link._poll()
+        pauses.append(link._outage._pause)
 
     assert pauses == [0.2, 0.4, 0.8], "ever longer"
     assert "is back" not in caplog.text
@@ -282,6 +281,18 @@ def test_tasks_that_wait_for_their_eta_do_not_make_room_look_small(connection, h
         held[0].ack()
 
         assert connection.transport.is_worth_a_look()
+
+
+def test_a_worker_with_rate_limits_says_so(connection):
+    consumer = SimpleNamespace(connection=connection, task_buckets=defaultdict(lambda: None))
+    RateLimits(consumer).start(consumer)
+    are_limited = connection.transport.deliveries.are_limited
+    assert consumer.task_buckets["shop.pay"] is None
+    assert not are_limited()
+
+    consumer.task_buckets["shop.send"] = TokenBucket(1)
+
+    assert are_limited()
 
 
 def test_the_loop_does_not_wait_for_a_commit_to_look_for_due_messages(connection, hub, broker, monkeypatch):

@@ -5,7 +5,7 @@ import asyncio
 import celery.worker.consumer
 import kombu
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 
 from celeriac import control
 from celeriac.app import get_app
@@ -132,6 +132,18 @@ def test_workers_are_told_when_the_pause_can_be_seen(consumer, alias, monkeypatc
         assert told == []
 
     assert told == [["mails"]]
+
+
+def test_without_autocommit_the_pause_is_the_callers_to_commit(consumer, alias):
+    connections[alias].ensure_connection()
+    connections[alias].set_autocommit(False)
+    try:
+        control.pause("mails")
+        connections[alias].rollback()
+        assert control.paused() == []
+    finally:
+        connections[alias].rollback()
+        connections[alias].set_autocommit(True)
 
 
 def test_an_async_view_may_pause(consumer):

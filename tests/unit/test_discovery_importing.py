@@ -86,6 +86,7 @@ def test_import_that_loads_another_file_is_an_error(project: Project) -> None:
 
 def test_many_threads_and_a_file_that_discovers_import_each_file_once(project: Project) -> None:
     for name in "abc":
+        # Its import takes a while, so that the other threads come to it meanwhile.
         project.write(
             f"{name}/tasks.py",
             TASK + "import sys, time\nfrom celeriac.discovery import discover\n"

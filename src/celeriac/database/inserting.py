@@ -19,7 +19,6 @@ from celeriac.database import charset, copying
 MOST_ROWS = 2000
 MOST_BYTES = 8 * 1024 * 1024
 
-
 Row = tuple[Any, ...]
 
 

@@ -6,6 +6,7 @@ broker and however the task was called.
 
 from celery import Celery
 from celery.app.amqp import AMQP
+from celery.utils.imports import symbol_by_name
 
 from celeriac import after_task
 from celeriac.publisher import groups
@@ -17,7 +18,7 @@ def install(app: Celery) -> None:
     """Let the app publish through us."""
     after_task.connect()
     groups.connect()
-    base = app.__dict__["amqp"].__class__ if "amqp" in app.__dict__ else _class(app.amqp_cls)
+    base = app.__dict__["amqp"].__class__ if "amqp" in app.__dict__ else symbol_by_name(app.amqp_cls)
     if issubclass(base, _Recording):
         return
     app.amqp_cls = type("AMQP", (_Recording, base), {})
@@ -30,11 +31,3 @@ class _Recording(AMQP):
 
     def _create_task_sender(self) -> Send:
         return recording(self.app, super()._create_task_sender())
-
-
-def _class(reference: object) -> type[AMQP]:
-    if isinstance(reference, type):
-        return reference
-    module, _, name = str(reference).replace(":", ".").rpartition(".")
-    found: type[AMQP] = getattr(__import__(module, fromlist=[name]), name)
-    return found

@@ -50,6 +50,8 @@ class Reader:
         self._first: Orders | None = None
         self._has_first = threading.Event()
         self._is_awaited = True
+        #: Either the one who waits takes the first orders, or they are handed over.
+        self._handing = threading.Lock()
         self._wake = threading.Event()
         self._is_ending = False
         self._all_at = -math.inf
@@ -60,8 +62,9 @@ class Reader:
         """Begin; the first orders, or None when that takes longer: they are handed over, too, then."""
         self._thread.start()
         self._has_first.wait(seconds)
-        self._is_awaited = False
-        return self._first
+        with self._handing:
+            self._is_awaited = False
+            return self._first
 
     def look(self) -> None:
         """Read at once."""
@@ -91,10 +94,12 @@ class Reader:
             self._wake.wait(_LOOK_SECONDS)
 
     def _give(self, found: Orders) -> None:
-        if self._is_awaited and self._first is None:
-            self._first = found
-            self._has_first.set()
-        elif not self._is_ending:
+        with self._handing:
+            if self._is_awaited and self._first is None:
+                self._first = found
+                self._has_first.set()
+                return
+        if not self._is_ending:
             self._hand_over(found)
 
     def _read(self) -> Orders:
