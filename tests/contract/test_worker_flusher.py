@@ -68,14 +68,14 @@ def claimed(consumer, count):
 
 def refuse(monkeypatch, task_id, error):
     """Let the success of this task be what the database does not take."""
-    write = upsert.write
+    write = upsert.write_rows
 
-    def picky(connection, writes):
-        if any(each.task_id == task_id and each.status == states.SUCCESS for each in writes):
+    def picky(connection, rows):
+        if any((row[upsert.TASK_ID], row[upsert.STATUS]) == (task_id, states.SUCCESS) for row in rows):
             raise error
-        write(connection, writes)
+        write(connection, rows)
 
-    monkeypatch.setattr(upsert, "write", picky)
+    monkeypatch.setattr(upsert, "write_rows", picky)
 
 
 def statuses(alias, *task_ids):

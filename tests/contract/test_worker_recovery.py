@@ -49,7 +49,7 @@ def test_results_are_stored_and_their_messages_acknowledged(place, broker, stran
     publish(broker, "mails", "ended", "running")
     ended, _running = stranger().claim("mails")
     success = mark("a", states.SUCCESS, result="3")
-    stem = left_by(gone, Note(mark("a", states.STARTED), "t"), Note(success, "t", done(ended)))
+    stem = left_by(gone, Note.of(mark("a", states.STARTED), "t"), Note.of(success, "t", done(ended)))
 
     recovery.recover(broker)
 
@@ -62,7 +62,7 @@ def test_a_message_that_was_claimed_anew_stays(place, broker, stranger, gone):
     publish(broker, "mails", "ended")
     (ended,) = stranger().claim("mails")
     stale = f"{ended.id}-{ended.token - 1}"
-    left_by(gone, Note(mark("a", states.SUCCESS), "t", stale))
+    left_by(gone, Note.of(mark("a", states.SUCCESS), "t", stale))
 
     recovery.recover(broker)
 
@@ -73,7 +73,7 @@ def test_what_a_living_worker_notes_is_its_own(place, broker):
     living = multiprocessing.get_context("fork").Process(target=_wait_for_ever)
     living.start()
     try:
-        stem = left_by(living.pid, Note(mark("a", states.SUCCESS), "t"))
+        stem = left_by(living.pid, Note.of(mark("a", states.SUCCESS), "t"))
 
         recovery.recover(broker)
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_read_does_not_hold_up_the_rest(place, broker, gone, capl
     noting = Journal(stem)
     noting._prefix = f"{stem}.{gone}"
     noting.append(b"nonsense")
-    noting.append(Note(mark("a", states.SUCCESS), "t").encoded())
+    noting.append(Note.of(mark("a", states.SUCCESS), "t").encoded())
     noting.close()
 
     recovery.recover(broker)
@@ -118,7 +118,7 @@ def test_what_cannot_be_read_does_not_hold_up_the_rest(place, broker, gone, capl
 
 def test_an_earlier_process_with_this_number_is_gone(place, broker):
     """After a restart of the host, or in a new container."""
-    left_by(os.getpid(), Note(mark("a", states.SUCCESS), "t"))
+    left_by(os.getpid(), Note.of(mark("a", states.SUCCESS), "t"))
 
     recovery.recover(broker, is_starting=True)
 
@@ -127,7 +127,7 @@ def test_an_earlier_process_with_this_number_is_gone(place, broker):
 
 
 def test_what_this_worker_notes_is_its_own(place, broker):
-    stem = left_by(os.getpid(), Note(mark("a", states.SUCCESS), "t"))
+    stem = left_by(os.getpid(), Note.of(mark("a", states.SUCCESS), "t"))
 
     recovery.recover(broker)
 

@@ -5,7 +5,7 @@ backwards (`upsert`), and a busy or restarted database is tried again (`retry`).
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_celery_results.models import GroupResult, TaskResult
 
 from celeriac.results import chords, noting, records, retention, storing, upsert, writer
+from celeriac.results.notes import Note
 from celeriac.results.pending import results_alias
 from celeriac.results.retry import is_in_transaction, is_lost, is_passing, until_stored
 from celeriac.results.rows import RowFormat
@@ -45,16 +46,23 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
         using: str | None = None,
     ) -> Any:
         """Store a state; raises EncodeError for a result that cannot be serialized, which ends as FAILURE."""
-        if using is None and noting.takes(status, request) and storing.may_leave_to_flusher(self.alias):
-            known = noting.beginning(task_id) if status == states.SUCCESS else None
-            write = self.write_of(task_id, result, status, traceback, request, known=known)
-            if noting.take(write, request):
-                return result
+        is_noted = (
+            using is None and noting.takes(status, request) and storing.may_leave_to_flusher(self.alias)
+        )
+        if is_noted and noting.take(self._note_of(task_id, result, status, traceback, request), request):
+            return result
         write = self.write_of(task_id, result, status, traceback, request)
         began = noting.beginning(task_id)
-        write.started_at = None if began is None else began.at
+        write.started_at = None if began is None else datetime.fromisoformat(began[upsert.AT])
         _in_order(partial(_save, using or self.alias, write, getattr(request, "task", None)))
         return result
+
+    def _note_of(self, task_id: str, result: Any, status: str, traceback: str | None, request: Any) -> Note:
+        name = getattr(request, "task", None) or ""
+        began = noting.beginning(task_id) if status == states.SUCCESS else None
+        if began is not None:
+            return Note(self.end_of(began, result, request), name)
+        return Note.of(self.write_of(task_id, result, status, traceback, request), name)
 
     def mark_as_done(self, *args: Any, **kwargs: Any) -> None:
         """Store SUCCESS and count the part of its chord."""

@@ -13,7 +13,7 @@ from celery._state import get_current_worker_task
 
 from celeriac.results import handoff
 from celeriac.results.notes import Note
-from celeriac.results.upsert import Write
+from celeriac.results.upsert import STATUS, TASK_ID, StateRow
 
 #: What a task may do when its result is stored.
 _HOOKS = ("on_success", "after_return")
@@ -29,7 +29,7 @@ class _Local(threading.local):
     #: It is noted that its message is done.
     is_noted = False
     #: Its noted beginning: the moment, which later states would hide, and what it tells of the task.
-    began: Write | None = None
+    began: StateRow | None = None
 
 
 _local = _Local()
@@ -49,24 +49,24 @@ def takes(status: str, request: Any) -> bool:
     return _local.is_at_its_end and status == states.SUCCESS and not _something_follows(request)
 
 
-def take(write: Write, request: Any) -> bool:
+def take(note: Note, request: Any) -> bool:
     """Leave a state that it takes to the flusher; False: store it now."""
-    name = getattr(request, "task", None) or ""
-    if write.status == states.STARTED:
+    assert note.row is not None
+    if note.row[STATUS] == states.STARTED:
         _local.is_noted = _local.is_withheld = False
-        is_taken = handoff.take(Note(write, name))
-        _local.began = write if is_taken else None
+        is_taken = handoff.take(note)
+        _local.began = note.row if is_taken else None
         return is_taken
-    done = None if _local.is_withheld else tag_of(request)
-    is_taken = handoff.take(Note(write, name, done))
+    note.done = done = None if _local.is_withheld else tag_of(request)
+    is_taken = handoff.take(note)
     _local.is_noted = is_taken and done is not None
     return is_taken
 
 
-def beginning(task_id: str) -> Write | None:
+def beginning(task_id: str) -> StateRow | None:
     """The STARTED of the running task, where that is only noted."""
     began = _local.began
-    return began if began is not None and began.task_id == task_id else None
+    return began if began is not None and began[TASK_ID] == task_id else None
 
 
 def withhold() -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.models import TaskRecord
-from celeriac.results.tables import insert, limit_of, storable, table_of
+from celeriac.results.tables import insert, limit_of, storable, table_of, time_of
 
 
 @dataclass(slots=True)
@@ -18,8 +18,9 @@ class Run:
     task_name: str
     #: How many runs have started.
     starts: int = 0
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    #: Or in ISO format.
+    started_at: datetime | str | None = None
+    finished_at: datetime | str | None = None
 
 
 def add_runs(connection: BaseDatabaseWrapper, runs: Sequence[Run]) -> None:
@@ -29,7 +30,7 @@ def add_runs(connection: BaseDatabaseWrapper, runs: Sequence[Run]) -> None:
     """
     table = table_of(connection, TaskRecord)
     limit = limit_of(TaskRecord, "task_name")
-    time = connection.ops.adapt_datetimefield_value
+    time = time_of(connection)
     rows = []
     for run in runs:
         started, finished = (None if at is None else time(at) for at in (run.started_at, run.finished_at))

@@ -7,7 +7,8 @@ from celery.backends.base import get_current_task
 from celery.utils.serialization import b64decode, b64encode
 from django_celery_results.models import TaskResult
 
-from celeriac.results.upsert import KEPT, Write
+from celeriac.results import upsert
+from celeriac.results.upsert import StateRow, Write
 
 #: What is serialized: type, encoding, text.
 Content = tuple[str, str, str]
@@ -42,25 +43,14 @@ class RowFormat:
         status: str,
         traceback: str | None,
         request: Any,
-        *,
-        known: Write | None = None,
     ) -> Write:
-        """The state of a task that runs or ended; raises EncodeError, or ValueError for its name.
-
-        `known`: an earlier state of this run, which tells what the request does.
-        """
+        """The state of a task that runs or ended; raises EncodeError, or ValueError for its name."""
         if len(status or "") > LONGEST_STATE:
             raise ValueError(f"A state has at most {LONGEST_STATE} characters, not {len(status)}.")
         is_beginning = status == states.STARTED and isinstance(result, dict) and result.keys() == _BEGINNING
         encode = self._encoded_beginning if is_beginning else self.encode_content
         content_type, content_encoding, encoded = encode(result)
-        source = request or getattr(get_current_task(), "request", None)
-        extra = getattr(source, "meta", None) or {}
-        children = self.current_task_children(request)
-        if extra or children:
-            _, _, meta = self.encode_content({**extra, "children": children})
-        else:
-            meta = self._encoded_again("meta", {"children": []})[2]
+        told = {} if request is None else self._of_context(request)
         return Write(
             task_id=str(task_id),
             status=status,
@@ -68,16 +58,14 @@ class RowFormat:
             content_encoding=content_encoding,
             result=encoded,
             traceback=None if traceback is None else str(traceback),
-            meta=meta,
-            **self._told(request, known),
+            meta=self._encoded_meta(request),
+            **told,
         )
 
-    def _told(self: Any, request: Any, known: Write | None) -> dict[str, str | None]:
-        """What stays the same from state to state."""
-        if known is not None:
-            return {name: getattr(known, name) for name in KEPT}
-        told: dict[str, str | None] = {} if request is None else self._of_context(request)
-        return told
+    def end_of(self: Any, began: StateRow, result: Any, request: Any) -> StateRow:
+        """The SUCCESS of a task whose beginning tells all else; raises EncodeError."""
+        content = self.encode_content(result)
+        return upsert.end_of(began, states.SUCCESS, content, self._encoded_meta(request))
 
     def pending_of(self: Any, published: Any) -> Write:
         """The state PENDING of a task that was published."""
@@ -143,6 +131,17 @@ class RowFormat:
             "task_args": self._encoded_argument(args),
             "task_kwargs": self._encoded_argument(kwargs),
         }
+
+    def _encoded_meta(self: Any, request: Any) -> str:
+        source = request or getattr(get_current_task(), "request", None)
+        extra = getattr(source, "meta", None) or {}
+        children = self.current_task_children(request)
+        content: Content = (
+            self.encode_content({**extra, "children": children})
+            if extra or children
+            else self._encoded_again("meta", {"children": []})
+        )
+        return content[2]
 
     def _encoded_argument(self: Any, value: Any) -> str | None:
         if isinstance(value, str):

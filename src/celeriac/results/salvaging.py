@@ -11,7 +11,7 @@ from django.db import Error
 
 from celeriac.database.failures import first_line, is_passing
 from celeriac.database.session import Session
-from celeriac.results import notes
+from celeriac.results import notes, upsert
 from celeriac.results.notes import Note
 
 logger = logging.getLogger(__name__)
@@ -28,29 +28,25 @@ def store_one(session: Session, note: Note) -> None:
     try:
         _store(session, note)
     except Exception as error:
-        if note.write is None or (isinstance(error, Error) and is_passing(error)):
+        if note.row is None or (isinstance(error, Error) and is_passing(error)):
             raise
-        logger.exception("The result of task %s cannot be stored: %s", note.write.task_id, first_line(error))
+        logger.exception(
+            "The result of task %s cannot be stored: %s", note.row[upsert.TASK_ID], first_line(error)
+        )
         _fail(session, note, error)
 
 
 def _fail(session: Session, note: Note, error: Exception) -> None:
-    assert note.write is not None
+    assert note.row is not None
     told = {
         "exc_type": type(error).__name__,
         "exc_message": [first_line(error)],
         "exc_module": type(error).__module__,
     }
-    write = replace(
-        note.write,
-        status=states.FAILURE,
-        result=json.dumps(told),
-        content_type="application/json",
-        content_encoding="utf-8",
-        meta=None,
-    )
+    content = ("application/json", "utf-8", json.dumps(told))
+    row = upsert.end_of(note.row, states.FAILURE, content, None)
     try:
-        _store(session, replace(note, write=write))
+        _store(session, replace(note, row=row))
     except Exception as second:
         if isinstance(second, Error) and is_passing(second):
             raise

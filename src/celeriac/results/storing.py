@@ -51,7 +51,9 @@ def end() -> None:
 
 def may_leave_to_flusher(alias: str) -> bool:
     """Whether a state is a worker's, and no part of a transaction of the caller's."""
-    return _is_worker and not is_in_transaction(connections[alias])
+    # A connection that is not there yet is not made for the question: Celery would close it around each task.
+    there = connections.all(initialized_only=True)
+    return _is_worker and not any(each.alias == alias and is_in_transaction(each) for each in there)
 
 
 def store(alias: str, work: Callable[[BaseDatabaseWrapper], None]) -> None:

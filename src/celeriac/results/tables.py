@@ -3,10 +3,12 @@
 Knows how rows are batched and ordered, and what text every database can hold; not what the rows mean.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -105,6 +107,22 @@ def _rounds(rows: Sequence[tuple[str, list[Any]]], size: int) -> Iterator[list[R
 
 def limit_of(model: type[models.Model], name: str) -> int | None:
     return getattr(model._meta.get_field(name), "max_length", None)
+
+
+def time_of(connection: BaseDatabaseWrapper) -> Callable[[datetime | str], Any]:
+    """What makes a column's value of a time, also of one in ISO format, as the notes of tasks have it."""
+    adapt = connection.ops.adapt_datetimefield_value
+    # What Django writes for a time in UTC, without making three objects for each.
+    is_plain = connection.vendor in {"sqlite", "mysql"} and settings.USE_TZ and connection.timezone is UTC
+
+    def time(at: datetime | str) -> Any:
+        if isinstance(at, datetime):
+            return adapt(at)
+        if is_plain and at.endswith("+00:00"):
+            return f"{at[:10]} {at[11:-6]}"
+        return adapt(datetime.fromisoformat(at))
+
+    return time
 
 
 def storable(value: Any, limit: int | None) -> Any:

@@ -5,7 +5,7 @@ statement compares the stored state with the written one, so that nothing is rea
 knows tables and columns, and neither Celery's app nor the backend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from celeriac.results.tables import insert, limit_of, storable, table_of
+from celeriac.results.tables import insert, limit_of, storable, table_of, time_of
 
 _END_RANK, _SUCCESS_RANK, _OTHER_RANK = 3, 4, 2
 #: RETRY, STARTED and every state that a task invents are between RECEIVED and the end states.
@@ -63,9 +63,48 @@ KEPT = ("task_name", "task_args", "task_kwargs", "worker", "periodic_task_name")
 _LIMITS = {name: limit_of(TaskResult, name) for name in ("result", "traceback", "meta", *KEPT)}
 _COLUMNS = ("task_id", "date_created", "date_started", *KEPT, *_REPLACED, "status")
 
+#: The values of a state in the order of the columns: what a note of a task carries. Times are in ISO format.
+StateRow = list[Any]
+TASK_ID, STARTED_AT, AT, STATUS = (
+    _COLUMNS.index(name) for name in ("task_id", "date_started", "date_done", "status")
+)
+#: Where a row has what belongs to the task, and what belongs to the state.
+OF_TASK = slice(_COLUMNS.index(KEPT[0]), _COLUMNS.index(KEPT[-1]) + 1)
+OF_STATE = slice(OF_TASK.stop, len(_COLUMNS))
+_CREATED_AT = _COLUMNS.index("date_created")
+
 
 def write(connection: BaseDatabaseWrapper, writes: Sequence[Write]) -> None:
-    """Store the states whose guard lets them: SUCCESS is final, and no rank goes down.
+    """Store the states whose guard lets them: SUCCESS is final, and no rank goes down."""
+    write_rows(connection, list(map(row_of, writes)))
+
+
+def row_of(item: Write) -> StateRow:
+    """A state as a row; its times stay what they are."""
+    started = item.at if item.status == states.STARTED else item.started_at
+    times = {"date_created": item.at, "date_done": item.at, "date_started": started}
+    return [times[name] if name in times else getattr(item, name) for name in _COLUMNS]
+
+
+def end_of(began: StateRow, status: str, content: tuple[str, str, str], meta: str | None) -> StateRow:
+    """The end, now, of a task whose beginning is given, with its serialized result."""
+    content_type, content_encoding, result = content
+    at, row = timezone.now().isoformat(), began.copy()
+    row[_CREATED_AT] = at
+    row[OF_STATE] = (
+        storable(result, _LIMITS["result"]),
+        None,
+        storable(meta, _LIMITS["meta"]),
+        content_type,
+        content_encoding,
+        at,
+        status,
+    )
+    return row
+
+
+def write_rows(connection: BaseDatabaseWrapper, rows: Sequence[StateRow]) -> None:
+    """Store the states in rows as `write` does, and leave the rows as they are.
 
     Locks the rows in order of task_id, by its unique index.
     """
@@ -85,22 +124,17 @@ def write(connection: BaseDatabaseWrapper, writes: Sequence[Write]) -> None:
     # `status` comes last: MySQL assigns from left to right, and the guard of each column reads it.
     replaced = {name: table.new(name) for name in (*_REPLACED, "status")}
     target = table.target(_COLUMNS, table.or_update({**kept, **replaced}, guard))
-    insert(connection, target, [(item.task_id, _values(connection, item)) for item in writes])
+    insert(connection, target, list(_values(connection, rows)))
 
 
-def _values(connection: BaseDatabaseWrapper, item: Write) -> list[Any]:
-    time = connection.ops.adapt_datetimefield_value(item.at)
-    times = {
-        "date_created": time,
-        "date_done": time,
-        "date_started": _started(connection, item),
-    }
-    return [times[name] if name in times else getattr(item, name) for name in _COLUMNS]
-
-
-def _started(connection: BaseDatabaseWrapper, item: Write) -> Any:
-    began = item.at if item.status == states.STARTED else item.started_at
-    return None if began is None else connection.ops.adapt_datetimefield_value(began)
+def _values(connection: BaseDatabaseWrapper, rows: Sequence[StateRow]) -> Iterator[tuple[str, StateRow]]:
+    time = time_of(connection)
+    for row in rows:
+        values = row.copy()
+        values[_CREATED_AT] = values[AT] = time(row[AT])
+        if row[STARTED_AT] is not None:
+            values[STARTED_AT] = time(row[STARTED_AT])
+        yield row[TASK_ID], values
 
 
 def may_follow(before: str, after: str) -> bool:

@@ -21,6 +21,7 @@ from celeriac.worker import (
     flushing,
     given_up,
     housekeeping,
+    pool,
     pool_size,
     preflight,
     recovery,
@@ -67,6 +68,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
     if instance.app is not app:
         return
     forks.close_django_connections(when=lambda: get_current_worker_task() is None)
+    pool.shorten(instance.pool)
     try:
         found = preflight.inspect(app)
         if found.results_alias is not None:
@@ -76,9 +78,9 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         alias = found.broker_alias or found.results_alias
         if alias is not None:
             present = presence.presence_for(alias, instance.hostname)
-            pool = _pool_name(instance)
-            slots = pool_size.bounds(instance, pool)[1]
-            present.describe(pool, slots, list(app.amqp.queues))
+            kind = _pool_name(instance)
+            slots = pool_size.bounds(instance, kind)[1]
+            present.describe(kind, slots, list(app.amqp.queues))
             if found.broker_alias is not None:
                 deliveries.deliveries_for(found.broker_alias).slots = slots
         _start(app, instance, found)

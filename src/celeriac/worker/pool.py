@@ -1,0 +1,105 @@
+"""Celery's prefork pool on a shorter way: a free process is handed its next task at once, and in one piece.
+
+Celery asks the kernel whether a process's pipe can be written to, is told so in the loop's next turn, and
+writes a job's length and its body one after the other, so that the process is woken twice; and it enters each
+pipe into the loop again when it has read from it. The pipe of an idle process is empty and takes a small job
+as a whole (POSIX: a write of up to PIPE_BUF bytes is never parted). All else is Celery's: which job is next,
+who is busy, large jobs, and processes that come and go.
+"""
+
+import os
+import pickle
+import select
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from celery.concurrency import asynpool, prefork
+
+_LENGTH = struct.Struct(">i")
+
+
+def shorten(pool: Any) -> None:
+    """Let Celery's own prefork pool, which has not started, go the shorter way; others stay as they are."""
+    if type(pool) is prefork.TaskPool and pool.Pool is asynpool.AsynPool:
+        pool.Pool = Pool
+
+
+class _ResultHandler(asynpool.ResultHandler):
+    """Reads what the processes tell."""
+
+    def _recv_message(
+        self, add_reader: Callable[..., None], fd: int, callback: Callable[[Any], None]
+    ) -> Iterator[None]:
+        """Read one message and call back; waits by yielding. Raises OSError, EOFError."""
+        is_suspended = False
+        message, length = b"", _LENGTH.size
+        for is_header in (True, False):
+            message = b""
+            while len(message) < length:
+                try:
+                    part = os.read(fd, length - len(message))
+                except BlockingIOError:
+                    is_suspended = True
+                    yield
+                    continue
+                if not part:
+                    raise OSError("End of file during message") if message or not is_header else EOFError
+                message = message + part if message else part
+            if is_header:
+                (length,) = _LENGTH.unpack(message)
+        if is_suspended:
+            # Meanwhile the loop had this generator for it.
+            add_reader(fd, self.handle_event, fd)
+        # From a child of this process, as in Celery.
+        if told := pickle.loads(message):  # noqa: S301
+            callback(told)
+
+
+class Pool(asynpool.AsynPool):
+    """Celery's, which hands jobs out by itself instead of waiting for the loop."""
+
+    ResultHandler = _ResultHandler
+
+    def _create_write_handlers(self, hub: Any, **options: Any) -> None:
+        quiet = _QuietHub(hub)
+        super()._create_write_handlers(quiet, **options)
+        hub.consolidate_callback = self._write_to_some = quiet.consolidate_callback
+        # What Celery's handlers have just been set to.
+        theirs = vars(self)
+        self._put_in_two, self._quick_put = theirs["_quick_put"], self._put_in_one_piece
+        if self.sched_strategy == asynpool.SCHED_STRATEGY_FAIR:
+            self._look_for_room, self.on_poll_start = theirs["on_poll_start"], self._hand_out
+        self._writers = hub.writers
+
+    def _put_in_one_piece(self, job: Any) -> None:
+        self._put_in_two(job)
+        result = self._cache[job[1][0]]
+        header, body, size = result._payload
+        if len(header) + size <= select.PIPE_BUF:
+            result._payload = memoryview(bytes(header) + bytes(body)), memoryview(b""), 0
+
+    def _hand_out(self) -> None:
+        """Write to those that are free; what is left is for Celery's own way."""
+        all_pipes, busy = self._all_inqueues, self._busy_workers
+        if self.outbound_buffer and (free := all_pipes - busy - self._active_writes):
+            self._write_to_some(list(free))
+        has_more = self.outbound_buffer and len(busy) < len(all_pipes)
+        if has_more or not all_pipes.isdisjoint(self._writers):
+            self._look_for_room()
+
+
+class _QuietHub:
+    """The loop's hub, which does not ask the kernel to take out what is not in it."""
+
+    consolidate_callback: Callable[[list[int]], None]
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._hub, name)
+
+    def remove_writer(self, fd: int) -> None:
+        if fd in self._hub.writers:
+            self._hub.remove_writer(fd)

@@ -1,0 +1,92 @@
+"""Our shorter way to the pool's processes: jobs and results of every size, and processes that end."""
+
+import signal
+from pathlib import Path
+
+from celery.concurrency import prefork
+
+from celeriac.worker import pool
+from tests.process.project import Project, wait_until
+
+TASKS = """
+    import os
+
+    from celery import shared_task
+
+    @shared_task
+    def echo(text, length):
+        return [len(text), "r" * length]
+
+    @shared_task
+    def pid():
+        return os.getpid()
+"""
+#: Less than a pipe takes as a whole, about as much, and more than it holds.
+SIZES = [0, 3_000, 4_000, 4_097, 70_000, 300_000]
+
+
+def test_jobs_and_results_of_every_size_arrive_also_where_processes_are_replaced(
+    sqlite_project: Project,
+) -> None:
+    sqlite_project.write("echoes/tasks.py", TASKS)
+    sqlite_project.write("echoes/__init__.py", "")
+    with sqlite_project.worker("-c", "2", "--max-tasks-per-child", "5") as worker:
+        wrong = sqlite_project.python(
+            f"""
+            import itertools
+            import celeriac
+            from echoes.tasks import echo, pid
+            pairs = list(itertools.product({SIZES!r}, {SIZES!r})) * 3
+            with celeriac.bulk():
+                sent = [echo.delay("x" * given, wanted) for given, wanted in pairs]
+                small = [pid.delay() for _ in range(200)]
+            got = [[length, len(text)] for length, text in (each.get(timeout=60) for each in sent)]
+            processes = [each.get(timeout=60) for each in small]
+            most = max(processes.count(each) for each in processes)
+            result = [got != [list(pair) for pair in pairs], most > 5]
+            """
+        )
+        assert worker.stop() == 0, worker.output
+
+    assert wrong == [False, False]
+    assert "inqueue damaged" not in worker.output
+
+
+def test_a_task_that_a_killed_process_had_not_begun_runs_in_another(
+    sqlite_project: Project, tmp_path: Path
+) -> None:
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    with sqlite_project.worker("-c", "1") as worker:
+        sent = sqlite_project.python(
+            f"""
+            from tasks import add, hold
+            result = [hold.delay({str(notes)!r}, {str(gate)!r}).id, add.delay(1, 2).id]
+            """
+        )
+        wait_until(notes.exists, "the task begins")
+        gate.touch()
+        child = sqlite_project.python(
+            """
+            from celeriac.app import get_app
+            replies = get_app().control.inspect(timeout=5).stats()
+            result = next(iter(replies.values()))["pool"]["processes"][0]
+            """
+        )
+        import os
+
+        os.kill(child, signal.SIGKILL)
+        wait_until(lambda: sqlite_project.statuses() == {"SUCCESS": 2}, "both end")
+        assert worker.stop() == 0, worker.output
+    assert len(sent) == 2
+
+
+def test_only_celerys_own_pool_goes_the_shorter_way() -> None:
+    class Other(prefork.TaskPool):
+        pass
+
+    own, other = prefork.TaskPool(1), Other(1)
+    for each in (own, other):
+        pool.shorten(each)
+
+    assert own.Pool is pool.Pool
+    assert other.Pool is prefork.AsynPool
