@@ -32,6 +32,8 @@ class Options:
     heartbeat_seconds: float = 5.0
     #: Seconds without a heartbeat after which a worker without a session lock is lost.
     lost_after_seconds: float = 30.0
+    #: Whether a task for RabbitMQ, Redis or another broker is a row first, in the caller's transaction.
+    outbox: bool = False
     #: Directory of this host's doorbells and locks; None: beside the SQLite file, or the user's own.
     runtime_directory: str | None = None
 

@@ -4,6 +4,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from celeriac.broker.confirming import confirming
 from celeriac.broker.explaining import explained
 
 
@@ -42,8 +43,12 @@ class Held:
 
 def _send(producer: Any, task_name: str, message: tuple[Any, ...]) -> None:
     *_, is_retried, policy = message
-    publish = producer._publish
-    with explained(task_name, producer), producer.connection._reraise_as_library_errors():
+    with (
+        explained(task_name, producer),
+        producer.connection._reraise_as_library_errors(),
+        confirming(producer),
+    ):
+        publish = producer._publish
         if is_retried:
             publish = producer.connection.ensure(producer, publish, **policy)
         publish(*message)

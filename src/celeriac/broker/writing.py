@@ -17,8 +17,10 @@ from celeriac.database.inserting import Insert, insert_all, is_one_statement
 _BESIDE_BYTES = 700
 
 
-def write(block: Collected, beside: Callable[[Connection], Sequence[Insert]]) -> None:
+def write(block: Collected, beside: Callable[[Connection], Sequence[Insert]], *, largest: int = 0) -> None:
     """Write the messages of `block` and, with them, the rows that `beside` makes; then wake the consumers.
+
+    `largest` is about how many bytes a row beside them has at the most, if that is more than a message.
 
     Any database error is raised, and then nothing of it is there. Within a transaction of the caller it also
     keeps that transaction from being committed where one statement was all: PostgreSQL would not take
@@ -29,7 +31,7 @@ def write(block: Collected, beside: Callable[[Connection], Sequence[Insert]]) ->
     queries_for(connection)  # Raises UnsupportedDatabase.
     rows = [each.row() if isinstance(each, base.NewMessage) else each for each in block.messages]
     # A message's text is there twice: with its record.
-    largest = max((len(row[8]) for row in rows), default=0) * 2 + _BESIDE_BYTES
+    largest = max((len(row[8]) for row in rows), default=largest) * 2 + _BESIDE_BYTES
     inserts = [base.messages(rows), *beside(connection)]
     is_one = not block.others and is_one_statement(connection, _most(inserts), largest * _most(inserts))
 

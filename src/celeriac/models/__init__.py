@@ -3,6 +3,7 @@
 from celeriac.models.lengths import NAME_LENGTH
 from celeriac.models.messages import Binding, Broadcast, DeadLetter, Message, MessageState, Queue
 from celeriac.models.orders import PausedQueue, Revocation
+from celeriac.models.outbox import Outbox
 from celeriac.models.tasks import Chord, ChordPart, TaskRecord
 from celeriac.models.workers import Worker
 
@@ -15,6 +16,7 @@ __all__ = (
     "DeadLetter",
     "Message",
     "MessageState",
+    "Outbox",
     "PausedQueue",
     "Queue",
     "Revocation",

@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from celeriac.broker import collecting, holding, writing
 from celeriac.broker.collecting import Collected
 from celeriac.database.inserting import Insert, Row
+from celeriac.publisher.outbox import Outbox
 from celeriac.results import pending, publishing
 from celeriac.results.pending import Published
 
@@ -19,8 +20,8 @@ _current: ContextVar["Bulk | None"] = ContextVar("celeriac_bulk", default=None)
 
 _seen: ContextVar["list[Seen] | None"] = ContextVar("celeriac_seen", default=None)
 
-#: How much of everything a block had: messages, other statements, rows in PENDING, records.
-Sizes = tuple[int, int, int, int]
+#: How much of everything a block had: messages, other statements, rows in PENDING, records, in the outbox.
+Sizes = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Block:
 
     def __init__(self, alias: str) -> None:
         self.messages = Collected(alias)
+        #: Messages for a broker that is no database, if there are any.
+        self.outbox: Outbox | None = None
         #: Whether the rows are in the database of the messages, and so in one transaction with them.
         self.has_rows = pending.results_alias() == alias
         self.pending: list[Row] = []
@@ -60,18 +63,22 @@ class Block:
 
     def sizes(self) -> Sizes:
         """How much there is now; for `take_back` and `show`."""
-        return len(self.messages.messages), len(self.messages.others), len(self.pending), len(self.records)
+        outgoing = 0 if self.outbox is None else len(self.outbox)
+        messages = self.messages
+        return len(messages.messages), len(messages.others), len(self.pending), len(self.records), outgoing
 
     def take_back(self, to: Sizes) -> None:
         """Forget what came after `to`."""
-        messages, others, pending, records = to
+        messages, others, pending, records, outbox = to
         del self.messages.messages[messages:], self.messages.others[others:]
         del self.pending[pending:], self.records[records:]
+        if self.outbox is not None:
+            self.outbox.take_back(outbox)
 
     def show(self, since: Sizes) -> None:
         """Let whoever watches see what came since then."""
         if (seen := _seen.get()) is not None:
-            messages, others, pending, records = since
+            messages, others, pending, records, _ = since
             seen.append(
                 Seen(
                     self.messages.alias,
@@ -82,16 +89,29 @@ class Block:
                 )
             )
 
-    def write(self) -> None:
-        """Write all of it: a part of the caller's transaction, or a transaction of its own."""
-        writing.write(self.messages, self._beside)
+    def into_outbox(self) -> Outbox:
+        """Where messages for a broker that is no database are put."""
+        if self.outbox is None:
+            self.outbox = Outbox(self.messages.alias)
+        return self.outbox
+
+    def write(self, producer: Any = None) -> None:
+        """Write all of it: a part of the caller's transaction, or a transaction of its own.
+
+        `producer`: the one of the call, for what is sent from the outbox before that has ended.
+        """
+        outbox = self.outbox
+        writing.write(self.messages, self._beside, largest=0 if outbox is None else outbox.largest)
+        if outbox is not None:
+            outbox.send_after_commit(producer)
         if self.elsewhere:
             pending.record_all(self.messages.alias, self.elsewhere)
 
     def _beside(self, connection: Connection) -> Sequence[Insert]:
         if not self.records:
             return ()
-        return publishing.inserts(connection, self.pending, self.records, self.may_exist)
+        inserts = publishing.inserts(connection, self.pending, self.records, self.may_exist)
+        return inserts if self.outbox is None else [*inserts, *self.outbox.inserts(connection)]
 
 
 class Bulk:
@@ -120,7 +140,7 @@ class Bulk:
     def publish(self) -> None:
         """Publish what was collected, in the order of the calls for each broker."""
         for _, block in self._blocks.values():
-            if block.messages.messages or block.messages.others:
+            if block.messages.messages or block.messages.others or block.outbox:
                 block.write()
         try:
             self.held.send()
@@ -160,7 +180,7 @@ def bulk() -> Iterator[None]:
 
 @contextmanager
 def group_of_tasks() -> Iterator[None]:
-    """Collect as `bulk` does, where a database carries the messages; elsewhere a group goes out as ever."""
+    """Collect as `bulk` does where a database or an outbox has messages; elsewhere a group goes as ever."""
     with _collecting(has_all=False):
         yield
 

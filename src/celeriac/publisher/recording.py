@@ -13,12 +13,13 @@ from django_celery_results.models import TaskResult
 from celeriac import after_task
 from celeriac.broker import caller, payload
 from celeriac.broker.collecting import collecting
+from celeriac.broker.confirming import confirming
 from celeriac.broker.explaining import explained
 from celeriac.broker.transport import Transport
 from celeriac.database import failures
 from celeriac.errors import TablesMissing
 from celeriac.models import TaskRecord
-from celeriac.publisher import blocks
+from celeriac.publisher import blocks, outbox
 from celeriac.publisher.blocks import Block
 from celeriac.results.pending import Published, record_publish
 
@@ -39,10 +40,12 @@ def recording(app: Celery, send: Send) -> Send:
     def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
         _refuse_unstorable(_task_id(message))
         alias = alias_of(producer)
+        to = _to_other_broker if alias is None else partial(_to_database, alias)
+        if alias is None and (alias := outbox.alias_for(app)) is not None:
+            to = partial(_to_outbox, alias)
         if alias is not None and after_task.must_wait(alias, _task_id(message)):
             after_task.wait(partial(_send_anew, app, send, name, message, options))
             return None
-        to = _to_other_broker if alias is None else partial(_to_database, alias)
         with explained(name, producer):
             return to(app, send, producer, name, message, options)
 
@@ -52,13 +55,39 @@ def recording(app: Celery, send: Send) -> Send:
 def _to_database(
     alias: str, app: Celery, send: Send, producer: Any, name: str, message: Any, options: Any
 ) -> Any:
+    def into(block: Block) -> Any:
+        with collecting(block.messages):
+            return send(producer, name, message, **options)
+
+    return _together(alias, app, into, producer, name, message, options)
+
+
+def _to_outbox(
+    alias: str, app: Celery, send: Send, producer: Any, name: str, message: Any, options: Any
+) -> Any:
+    def into(block: Block) -> Any:
+        task = _queue_of(options), _task_id(message), name
+        return send(block.into_outbox().producer(app, task, producer), name, message, **options)
+
+    return _together(alias, app, into, producer, name, message, options)
+
+
+def _together(
+    alias: str,
+    app: Celery,
+    send_into: Callable[[Block], Any],
+    producer: Any,
+    name: str,
+    message: Any,
+    options: Any,
+) -> Any:
+    """Publish into a block of this database, and write that if it is not collected."""
     bulk = blocks.current()
     collected = bulk.block(alias) if bulk is not None else None
     block = Block(alias) if collected is None else collected
     before = block.sizes()
     try:
-        with collecting(block.messages):
-            sent = send(producer, name, message, **options)
+        sent = send_into(block)
         # Read afterwards: what `before_task_publish` added belongs to the exact message.
         block.add(connections[alias], app.backend, _published(name, message, options))
         block.show(before)
@@ -68,7 +97,7 @@ def _to_database(
         raise
     if collected is None:
         with tables_named(alias):
-            block.write()
+            block.write(producer)
     return sent
 
 
@@ -79,7 +108,8 @@ def _to_other_broker(app: Celery, send: Send, producer: Any, name: str, message:
         sent = send(bulk.held.producer(app, name, producer), name, message, **options)
         bulk.add(app.backend, _published(name, message, options))
         return sent
-    sent = send(producer, name, message, **options)
+    with confirming(producer):
+        sent = send(producer, name, message, **options)
     with tables_named("default"):
         record_publish(app.backend, None, _published(name, message, options))
     return sent
@@ -126,6 +156,10 @@ def _exact(message: Any, options: Any) -> str:
         return ""
 
 
+def _queue_of(options: Any) -> str:
+    return _name_of(options.get("queue") or options.get("routing_key") or "")
+
+
 def _name_of(entity: Any) -> str:
     """Celery's router gives a queue or an exchange as kombu's own object."""
     return str(getattr(entity, "name", entity))
@@ -133,13 +167,12 @@ def _name_of(entity: Any) -> str:
 
 def _published(name: str, message: Any, options: Any) -> Published:
     headers = message.headers
-    queue = options.get("queue")
     return Published(
         task_id=_task_id(message),
         name=name,
         args_repr=headers.get("argsrepr"),
         kwargs_repr=headers.get("kwargsrepr"),
-        queue=_name_of(queue or options.get("routing_key") or ""),
+        queue=_queue_of(options),
         priority=options.get("priority"),
         eta=parse_datetime(headers["eta"]) if headers.get("eta") else None,
         expires=parse_datetime(headers["expires"]) if headers.get("expires") else None,

@@ -13,7 +13,7 @@ from celery.exceptions import WorkerLostError
 from celery.worker.strategy import proto1_to_proto2
 
 from celeriac.broker import reading
-from celeriac.dead_letters import EXPIRED, dead_lettered
+from celeriac.dead_letters import EXPIRED, REVOKED, dead_lettered
 from celeriac.results import writer
 from celeriac.results.backend import DatabaseBackend
 
@@ -68,9 +68,11 @@ def _finish(app: Celery, request: Context, reason: str) -> None:
     if isinstance(backend, DatabaseBackend) and backend.get_state(request.id) == states.SUCCESS:
         return
     has_result = not request.ignore_result or bool(getattr(task, "store_errors_even_if_ignored", False))
-    if reason == EXPIRED:
-        backend.mark_as_revoked(request.id, reason="expired", request=request, store_result=has_result)
-        signals.task_revoked.send(task, request=request, terminated=False, signum=None, expired=True)
+    if reason in {EXPIRED, REVOKED}:
+        has_expired = reason == EXPIRED
+        word = "expired" if has_expired else "revoked"
+        backend.mark_as_revoked(request.id, reason=word, request=request, store_result=has_result)
+        signals.task_revoked.send(task, request=request, terminated=False, signum=None, expired=has_expired)
     else:
         error = WorkerLostError(f"The task was given up: {reason}.")
         backend.mark_as_failure(request.id, error, request=request, store_result=has_result)

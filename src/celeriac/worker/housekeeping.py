@@ -36,9 +36,8 @@ def connect() -> None:
 
 def tidy(app: Celery) -> Iterator[int]:
     """Delete in steps; yield how many rows at each one."""
-    broker_alias = address.alias_of(app)
-    if broker_alias is not None:
-        yield from retention.expire_dead_letters(broker_alias)
+    # With another broker they are of the outbox.
+    yield from retention.expire_dead_letters(address.alias_of(app) or results_alias())
     backend = app.backend
     # Its own clean-up keeps records as long as results. 0 or None keeps everything.
     if not isinstance(backend, DatabaseBackend) and backend.expires:

@@ -17,6 +17,7 @@ from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import results_alias
 
 _BROKER_TABLE = "celeriac_message"
+_OUTBOX_TABLE = "celeriac_outbox"
 _RESULT_TABLE = "django_celery_results_taskresult"
 
 
@@ -29,6 +30,8 @@ class Preflight:
     #: The database with the results; None: another backend has them.
     results_alias: str | None
     switched_to_wal: bool
+    #: The database whose outbox may have something to be sent.
+    outbox_alias: str | None = None
 
 
 def inspect(app: Celery) -> Preflight:
@@ -41,7 +44,11 @@ def inspect(app: Celery) -> Preflight:
     if results is not None:
         _check_database(results, _RESULT_TABLE)
         _check_database(results, _BROKER_TABLE)
-    return Preflight(alias, results, alias is not None and _use_wal(alias))
+    if options().outbox and alias is None:
+        _check_database(results_alias(), _OUTBOX_TABLE)
+    # Also when the setting is off, for what is left of the time when it was on.
+    outbox = results_alias() if options().outbox and alias is None else results
+    return Preflight(alias, results, alias is not None and _use_wal(alias), outbox)
 
 
 def broker_alias(app: Celery) -> str | None:
@@ -87,7 +94,7 @@ def _check_database(alias: str, table: str) -> None:
 
 
 def _missing(alias: str, table: str) -> str:
-    if table == _BROKER_TABLE:
+    if table != _RESULT_TABLE:
         return caller.tables_missing(alias)
     return caller.tables_missing(alias).replace("Celeriac's tables", "django-celery-results' tables")
 

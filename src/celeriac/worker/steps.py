@@ -25,6 +25,7 @@ from celeriac.worker import (
     pool_size,
     preflight,
     recovery,
+    relay,
     spawning,
 )
 from celeriac.worker.late_acks import LateAcks
@@ -107,8 +108,9 @@ def _start(app: Celery, instance: Any, found: preflight.Preflight) -> None:
         flushing.start(found.broker_alias, found.results_alias)
         writer.start()
         received.connect()
-    if found.broker_alias is not None:
-        given_up.connect(app, instance.hostname)
+    given_up.connect(app, instance.hostname)
+    if found.outbox_alias is not None:
+        relay.start(app, found.outbox_alias)
     housekeeping.start(app)
 
 
@@ -127,6 +129,7 @@ def _end(process: int) -> None:
     # Once is enough: where the database is locked, each step takes its time.
     atexit.unregister(_at_exit)
     housekeeping.stop()
+    relay.stop()
     received.disconnect()
     flushing.stop()
     reaper.before_losing.pop(_UID, None)
