@@ -14,6 +14,7 @@ from django.core.signals import setting_changed
 from kombu.transport import TRANSPORT_ALIASES  # the one line of kombu outside of `broker`
 
 from celeriac.conf import options, urls_in
+from celeriac.defaults import REDIS_OPTIONS, SAFE_DEFAULTS, visible_again
 from celeriac.errors import WrongSetting
 
 # kombu finds a transport by this dictionary alone; the string keeps it from being imported here.
@@ -23,31 +24,6 @@ PREFIX = "CELERY_"
 BROKER_URL = "django://"
 RESULT_BACKEND = "celeriac.results.backend:DatabaseBackend"
 _RESULT_ALIASES = frozenset({"django-db", "django-database"})
-
-#: A Redis that takes the connection and never answers would hold `delay()` for ever.
-REDIS_OPTIONS: dict[str, Any] = {"socket_connect_timeout": 4, "socket_timeout": 4}
-#: Celery's own policy, with one try less: each may take the timeout above.
-PUBLISH_RETRIES: dict[str, Any] = {
-    "max_retries": 2,
-    "interval_start": 0,
-    "interval_max": 1,
-    "interval_step": 0.2,
-}
-
-#: What "nothing lost" asks of Celery. Each is only a default: the same CELERY_ setting wins.
-SAFE_DEFAULTS: dict[str, Any] = {
-    "result_backend": "django-db",
-    "result_extended": True,
-    "task_acks_late": True,
-    "task_reject_on_worker_lost": True,
-    "task_track_started": True,
-    "task_publish_retry_policy": PUBLISH_RETRIES,
-    "broker_connection_retry_on_startup": True,
-    # Celery's own default waits for ever when the pool of connections is exhausted (Celery >= 5.7).
-    "broker_pool_acquire_timeout": 5,
-    "worker_soft_shutdown_timeout": 10.0,
-    "worker_enable_soft_shutdown_on_idle": True,
-}
 
 _app: Celery | None = None
 #: The settings as Celery sees them. Read once: with `config_from_object("django.conf:settings")` every
@@ -116,7 +92,7 @@ def _complete(app: Celery) -> None:
     # All of them: another transport may refuse what it does not know.
     if all(url.startswith(("redis", "sentinel")) for url in urls):
         given = app.conf.broker_transport_options or {}
-        _fill_in(app, "broker_transport_options", {**REDIS_OPTIONS, **given})
+        _fill_in(app, "broker_transport_options", {**REDIS_OPTIONS, **visible_again(app.conf), **given})
     _choose_backend(app)
 
 

@@ -23,6 +23,7 @@ def register() -> None:
     # Only with --deploy: Debian 12 has an affected version, and a laptop's risk is small.
     checks.register(check_sqlite_version, deploy=True)
     checks.register(check_content)
+    checks.register(check_durable)
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
@@ -122,4 +123,31 @@ def check_content(**_: Any) -> list[CheckMessage]:
             hint='Use CELERY_ACCEPT_CONTENT = ["json"].',
             id="celeriac.E002",
         )
+    ]
+
+
+def check_durable(**_: Any) -> list[CheckMessage]:
+    """W004: RabbitMQ is told to keep tasks in memory only."""
+    from celeriac.app import get_app
+
+    try:
+        conf = get_app().conf
+    except WrongSetting:
+        return []
+    if not str(urls_in(conf.broker_write_url)[0]).startswith(("amqp", "pyamqp")):
+        return []
+    # Objects, or by their names as options.
+    queues = conf.task_queues.items() if isinstance(conf.task_queues, dict) else ()
+    fleeting = [name for name, given in queues if not given.get("durable", True)]
+    fleeting += [each.name for each in conf.task_queues or () if not getattr(each, "durable", True)]
+    faults = [f"the queue {name!r} is not durable" for name in fleeting]
+    if conf.task_default_delivery_mode in {1, "transient"}:
+        faults.append("CELERY_TASK_DEFAULT_DELIVERY_MODE is transient")
+    return [
+        checks.Warning(
+            f"RabbitMQ forgets tasks when it is restarted: {fault}.",
+            hint="Make queues durable and messages persistent, which are Celery's defaults.",
+            id="celeriac.W004",
+        )
+        for fault in faults
     ]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
 from tests.process.conftest import made
 from tests.process.project import Project, wait_until
 from tests.proxy import proxied
@@ -52,11 +51,9 @@ def test_what_is_published_in_an_outage_runs_after_it(request, tmp_path: Path, b
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not on PATH")
 def test_a_redis_that_is_killed_and_started_again_loses_nothing(tmp_path: Path) -> None:
-    servers.require("redis")
     ledger, data = tmp_path / "ledger", tmp_path / "redis"
     data.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = _free_port()
     project = _project(tmp_path, f"redis://127.0.0.1:{port}/0")
     # What ran when Redis was killed comes back soon, and not after an hour.
     project.add_settings("CELERY_BROKER_TRANSPORT_OPTIONS = {'visibility_timeout': 5}")
@@ -68,6 +65,20 @@ def test_a_redis_that_is_killed_and_started_again_loses_nothing(tmp_path: Path) 
         with _redis(data, port):
             wait_until(lambda: len(set(_done(ledger))) == 2 * TASKS, "all run")
             assert worker.stop() == 0, worker.output
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not on PATH")
+@pytest.mark.parametrize("is_careful", [True, False], ids=["careful", "careless"])
+def test_a_worker_says_what_its_redis_would_lose(tmp_path: Path, is_careful: bool) -> None:
+    port = _free_port()
+    options = () if is_careful else ("--appendonly", "no", "--maxmemory-policy", "allkeys-lru")
+    (tmp_path / "redis").mkdir()
+    project = _project(tmp_path, f"redis://127.0.0.1:{port}/0")
+    with _redis(tmp_path / "redis", port, *options), project.worker("-c", "1") as worker:
+        told = {word: word in worker.output for word in ("appendonly no", "maxmemory-policy allkeys-lru")}
+
+        assert worker.stop() == 0, worker.output
+    assert set(told.values()) == {not is_careful}, worker.output
 
 
 def _project(tmp_path: Path, url: str) -> Project:
@@ -85,18 +96,21 @@ def _done(ledger: Path) -> list[str]:
 
 
 @contextmanager
-def _redis(directory: Path, port: int) -> "Iterator[subprocess.Popen[bytes]]":
+def _redis(directory: Path, port: int, *options: str) -> "Iterator[subprocess.Popen[bytes]]":
     """A server of the test's own, with a log of each change."""
-    server = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--appendonly", "yes", "--dir", str(directory), "--save", ""],
-        stdout=subprocess.DEVNULL,
-    )
+    settings = ("--port", str(port), "--dir", str(directory), "--save", "", "--appendonly", "yes")
+    server = subprocess.Popen(["redis-server", *settings, *options], stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: _answers(port), "Redis answers")
         yield server
     finally:
         server.kill()
         server.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

@@ -24,6 +24,7 @@ OTHER = {
     "task_track_started": False,
     "task_publish_retry_policy": {"max_retries": 9},
     "broker_connection_retry_on_startup": False,
+    "broker_connection_max_retries": 7,
     "broker_pool_acquire_timeout": 1.5,
     "worker_soft_shutdown_timeout": 3.0,
     "worker_enable_soft_shutdown_on_idle": False,
@@ -239,6 +240,21 @@ def test_redis_gets_time_limits_below_the_users_own(made):
 
     assert inside == {**REDIS_OPTIONS, "socket_timeout": 9}
     assert after == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, None),
+        ({"CELERY_TASK_TIME_LIMIT": 600}, None),
+        ({"CELERY_TASK_TIME_LIMIT": 7200}, 36000),
+        ({"CELERY_TASK_SOFT_TIME_LIMIT": 7200, "CELERY_WORKER_PREFETCH_MULTIPLIER": 1}, 14400),
+        ({"CELERY_TASK_TIME_LIMIT": 7200, "CELERY_BROKER_TRANSPORT_OPTIONS": {"visibility_timeout": 9}}, 9),
+    ],
+)
+def test_redis_gives_no_message_away_while_its_task_may_run(made, given, seconds):
+    with override_settings(CELERY_BROKER_URL="redis://", **given):
+        assert made().conf.broker_transport_options.get("visibility_timeout") == seconds
 
 
 def test_the_backend_is_named_by_one_string():

@@ -22,7 +22,7 @@ def test_the_tests_own_settings_pass_every_check():
 
 
 def test_the_checks_are_registered():
-    always = {"check_settings", "check_command", "check_sqlite", "check_content"}
+    always = {"check_settings", "check_command", "check_sqlite", "check_content", "check_durable"}
 
     assert ours(deploy=False).keys() == always
     assert ours(deploy=True).keys() == {*always, "check_sqlite_version"}
@@ -113,3 +113,17 @@ def test_content_of_results_counts_too():
 def test_json_passes():
     with override_settings(CELERY_ACCEPT_CONTENT=["json", "application/json"]):
         assert checks.check_content() == []
+
+
+def test_rabbitmq_that_keeps_tasks_in_memory_is_told():
+    from kombu import Queue
+
+    given = {"CELERY_BROKER_URL": "amqp://", "CELERY_TASK_DEFAULT_DELIVERY_MODE": "transient"}
+    with override_settings(**given, CELERY_TASK_QUEUES=[Queue("celery"), Queue("fast", durable=False)]):
+        found = checks.check_durable()
+    with override_settings(CELERY_BROKER_URL="amqp://"):
+        safe = checks.check_durable()
+
+    assert ids(found) == ["celeriac.W004", "celeriac.W004"]
+    assert "'fast' is not durable" in found[0].msg
+    assert safe == []

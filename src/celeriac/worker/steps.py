@@ -11,7 +11,7 @@ from celery import Celery, signals
 from celery._state import get_current_worker_task
 from django.db import Error
 
-from celeriac.broker import deliveries, presence, reaper
+from celeriac.broker import deliveries, presence, reaper, server_settings
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.database import failures, forks
 from celeriac.errors import CeleriacError
@@ -112,6 +112,8 @@ def _start(app: Celery, instance: Any, found: preflight.Preflight) -> None:
     if found.outbox_alias is not None:
         relay.start(app, found.outbox_alias)
     housekeeping.start(app)
+    for fault in server_settings.faults(app):
+        logger.warning("%s", fault)
 
 
 def _begin_child(**_: Any) -> None:
