@@ -24,6 +24,8 @@ class Options:
     discover_exclude: tuple[str, ...] = ()
     #: Bytes of a serialized message above which `delay()` refuses it.
     max_message_bytes: int = 1024 * 1024
+    #: Bytes of a serialized result above which its task ends as FAILURE.
+    max_result_bytes: int = 4 * 1024 * 1024
     #: Deliveries after which a message that never ends becomes a dead letter.
     max_deliveries: int = 5
     #: Seconds between two looks at the queues when nothing wakes the worker.

@@ -1,5 +1,6 @@
 """The format of a result's row: the stock backend's, so that its admin and older rows stay readable."""
 
+import logging
 from typing import Any
 
 from celery import states
@@ -7,8 +8,11 @@ from celery.backends.base import get_current_task
 from celery.utils.serialization import b64decode, b64encode
 from django_celery_results.models import TaskResult
 
-from celeriac.results import upsert
+from celeriac.conf import options
+from celeriac.results import fitting, upsert
 from celeriac.results.upsert import StateRow, Write
+
+logger = logging.getLogger(__name__)
 
 #: What is serialized: type, encoding, text.
 Content = tuple[str, str, str]
@@ -50,6 +54,9 @@ class RowFormat:
         is_beginning = status == states.STARTED and isinstance(result, dict) and result.keys() == _BEGINNING
         encode = self._encoded_beginning if is_beginning else self.encode_content
         content_type, content_encoding, encoded = encode(result)
+        if len(encoded) > fitting.MOST_OF_ERROR:
+            name = getattr(request, "task", None) or str(task_id)
+            encoded = self._fitting(encoded, result, status, name)
         told = {} if request is None else self._of_context(request)
         return Write(
             task_id=str(task_id),
@@ -57,15 +64,27 @@ class RowFormat:
             content_type=content_type,
             content_encoding=content_encoding,
             result=encoded,
-            traceback=None if traceback is None else str(traceback),
-            meta=self._encoded_meta(request),
+            traceback=None if traceback is None else fitting.shortened(str(traceback)),
+            meta=self._encoded_meta(task_id, request),
             **told,
         )
 
     def end_of(self: Any, began: StateRow, result: Any, request: Any) -> StateRow:
         """The SUCCESS of a task whose beginning tells all else; raises EncodeError."""
         content = self.encode_content(result)
-        return upsert.end_of(began, states.SUCCESS, content, self._encoded_meta(request))
+        if len(content[2]) > fitting.MOST_OF_ERROR:
+            fitting.check(content[2], getattr(request, "task", None) or str(began[upsert.TASK_ID]))
+        meta = self._encoded_meta(began[upsert.TASK_ID], request)
+        return upsert.end_of(began, states.SUCCESS, content, meta)
+
+    def _fitting(self: Any, encoded: str, result: Any, status: str, name: str) -> str:
+        """A long result, if it is not too long; of an exception as much as is of use."""
+        error = fitting.shortened_error(result) if status in states.EXCEPTION_STATES else None
+        if error is None:
+            fitting.check(encoded, name)
+        else:
+            encoded = self.encode_content(error)[2]
+        return encoded
 
     def pending_of(self: Any, published: Any) -> Write:
         """The state PENDING of a task that was published."""
@@ -132,16 +151,19 @@ class RowFormat:
             "task_kwargs": self._encoded_argument(kwargs),
         }
 
-    def _encoded_meta(self: Any, request: Any) -> str:
+    def _encoded_meta(self: Any, task_id: str, request: Any) -> str:
+        """What else is known of the task. Its work does not fail for the tasks that it has called."""
         source = request or getattr(get_current_task(), "request", None)
         extra = getattr(source, "meta", None) or {}
         children = self.current_task_children(request)
-        content: Content = (
-            self.encode_content({**extra, "children": children})
-            if extra or children
-            else self._encoded_again("meta", {"children": []})
-        )
-        return content[2]
+        nothing: Content = self._encoded_again("meta", {"children": []})
+        if not extra and not children:
+            return nothing[2]
+        meta: str = self.encode_content({**extra, "children": children})[2]
+        if len(meta) > options().max_result_bytes:
+            logger.warning("Task %s called more tasks than its row can name: they are left out.", task_id)
+            return nothing[2]
+        return meta
 
     def _encoded_argument(self: Any, value: Any) -> str | None:
         if isinstance(value, str):

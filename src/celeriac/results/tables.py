@@ -13,9 +13,13 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.database.inserting import Insert, Row, Target, insert_all
+from celeriac.results import fitting
 
 #: Rows of one statement at most: above it the statement only grows, not the speed.
 MOST_ROWS = 100
+#: Characters from which on a row might be larger than MariaDB and MySQL take; what else is in its statement.
+_LARGE = 512 * 1024
+_BESIDE_BYTES = 8 * 1024
 
 
 class Table:
@@ -77,7 +81,28 @@ def insert(connection: BaseDatabaseWrapper, target: Target, rows: Sequence[tuple
     """Write the rows, each behind its task's id, in the caller's transaction."""
     for batch in _rounds(rows, MOST_ROWS):
         largest = max(sum(len(value) for value in row if isinstance(value, str)) for row in batch)
+        if largest > _LARGE and connection.vendor == "mysql":
+            _check_packet(connection, batch)
         insert_all(connection, [Insert(target, batch)], row_bytes=largest)
+
+
+def _check_packet(connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
+    """Raise ResultTooLarge where the server would not take a row, but perhaps end the connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        limit = int(cursor.fetchone()[0]) - _BESIDE_BYTES
+    for row in rows:
+        size = sum(fitting.size_of(value) + _escapes(value) for value in row if isinstance(value, str))
+        if size > limit:
+            raise fitting.ResultTooLarge(
+                f"The result of {row[0]} is a statement of {size:,} bytes, more than the server's "
+                "max_allowed_packet. Store the data and return its key, or raise that."
+            )
+
+
+def _escapes(text: str) -> int:
+    """How many characters the driver puts in front of others."""
+    return sum(text.count(character) for character in "\\'\"\n\r\0\x1a")
 
 
 @lru_cache(maxsize=16)
