@@ -53,10 +53,24 @@ BUSY = {
     "PostgreSQL deadlock": Driver("40P01"),
     "PostgreSQL serialization": Driver("40001"),
     "PostgreSQL lock timeout": Driver("55P03"),
+    "PostgreSQL statement timeout": Driver("57014"),
     "MariaDB deadlock": Exception(1213, "Deadlock found"),
     "MariaDB lock wait timeout": Exception(1205, "Lock wait timeout exceeded"),
+    "MariaDB statement timeout": Exception(1969, "Query execution was interrupted"),
+}
+HINDERED = {
+    "SQLite full": sqlite_error(13),
+    "PostgreSQL disk full": Driver("53100"),
+    "PostgreSQL out of memory": Driver("53200"),
+    "MariaDB table full": Exception(1114, "The table is full"),
+    "MariaDB disk full": Exception(1021, "Disk full"),
 }
 LOST = {
+    "SQLite cannot be opened": sqlite_error(14),
+    "SQLite disk error": sqlite_error(10 | 3 << 8),
+    "SQLite file moved": sqlite_error(8 | 4 << 8),
+    "PostgreSQL is a standby": Driver("25006"),
+    "MariaDB is read-only": Exception(1290, "The server is running with --read-only"),
     "PostgreSQL shut down": Driver("57P01"),
     "PostgreSQL connection exception": Driver("08006"),
     "PostgreSQL gone": PsycopgOperationalError(None),
@@ -70,9 +84,7 @@ LOST = {
     "MariaDB has another password": Exception(1045, "Access denied for user"),
 }
 OTHER = {
-    "SQLite full": sqlite_error(13),
     "PostgreSQL unique": Driver("23505"),
-    "PostgreSQL disk full": Driver("53100"),
     "MariaDB duplicate": Exception(1062, "Duplicate entry"),
     "MariaDB too long": Exception(1406, "Data too long"),
 }
@@ -86,6 +98,12 @@ def test_a_busy_database_passes_and_the_connection_stays(name):
 @pytest.mark.parametrize("name", LOST)
 def test_a_lost_connection_passes_with_a_new_one(name):
     assert (retry.is_passing(error(LOST[name])), retry.is_lost(error(LOST[name]))) == (True, True)
+
+
+@pytest.mark.parametrize("name", HINDERED)
+def test_a_full_disk_passes_and_the_connection_stays(name):
+    """Fault F15: what a task came to waits until there is room."""
+    assert (retry.is_passing(error(HINDERED[name])), retry.is_lost(error(HINDERED[name]))) == (True, False)
 
 
 @pytest.mark.parametrize("name", OTHER)

@@ -5,24 +5,31 @@ The driver's code decides, not its text, wherever there is a code.
 
 from django.db import Error
 
-# PostgreSQL, SQLSTATE: serialization failure, deadlock, lock timeout.
+# PostgreSQL, SQLSTATE: serialization failure, deadlock, lock timeout, statement timeout.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_BUSY_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+_BUSY_SQLSTATES = frozenset({"40001", "40P01", "55P03", "57014"})
 # Shutdown by an administrator, crash, not accepting connections yet, too many connections; idle for too long
 # as a session or in a transaction, a transaction that lasts too long. Class 08 is "connection exception".
-_LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "53300", "57P05", "25P03", "25P04"})
+# Read-only: after a failover the primary is elsewhere, and only a new connection gets there.
+_LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "53300", "57P05", "25P03", "25P04", "25006"})
+# Out of disk, of memory or of another resource; the system's own error on a file.
+_HINDERED_SQLSTATES = frozenset({"53000", "53100", "53200", "53400", "58030"})
 # With either severity the server ends the session, whatever the code.
 _FAREWELLS = frozenset({"FATAL", "PANIC"})
-# MariaDB, MySQL: lock wait timeout, deadlock, row changed since it was read, NOWAIT.
-_BUSY_NUMBERS = frozenset({1205, 1213, 1020, 3572})
-# Shutdown, too many connections, killed, cannot connect, gone away, lost during the query.
-_LOST_NUMBERS = frozenset({1040, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
+# MariaDB, MySQL: lock wait timeout, deadlock, row changed since it was read, NOWAIT; interrupted, or for too long.
+_BUSY_NUMBERS = frozenset({1205, 1213, 1020, 3572, 1317, 1969, 3024})
+# Shutdown, too many connections, killed, cannot connect, gone away, lost during the query; read-only.
+_LOST_NUMBERS = frozenset({1040, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031, 1290, 1792, 1836})
+# Disk full, table full, out of memory, error on writing a file, error of the storage engine.
+_HINDERED_NUMBERS = frozenset({1021, 1114, 1037, 1041, 1026, 1030, 3})
 # Refused at the door: access, host blocked or not allowed, too many connections of the user, locked account.
 # PostgreSQL has no code for these.
 _REFUSED_NUMBERS = frozenset({1044, 1045, 1129, 1130, 1203, 1226, 1698, 3118, 4151})
-# SQLITE_BUSY, SQLITE_LOCKED, without the bits of the extended code; SQLITE_CANTOPEN.
+# SQLITE_BUSY, SQLITE_LOCKED, without the bits of the extended code; SQLITE_CANTOPEN, SQLITE_READONLY,
+# SQLITE_IOERR; SQLITE_FULL, SQLITE_NOMEM.
 _BUSY_SQLITE_CODES = frozenset({5, 6})
-_LOST_SQLITE_CODES = frozenset({14})
+_LOST_SQLITE_CODES = frozenset({14, 8, 10})
+_HINDERED_SQLITE_CODES = frozenset({13, 7})
 _MISSING_TABLE = ("42P01", 1146)
 # MariaDB, MySQL: the column's character set lacks a character of the text.
 _WRONG_TEXT_NUMBER = 1366
@@ -56,9 +63,19 @@ def is_lost(error: BaseException) -> bool:
     return number in _LOST_NUMBERS | _REFUSED_NUMBERS or (name == "InterfaceError" and number in {0, None})
 
 
+def is_hindered(error: BaseException) -> bool:
+    """The database has no room or no memory for it until somebody makes some."""
+    cause = _of_driver(error)
+    if cause is None:
+        return False
+    if _sqlstate(cause) in _HINDERED_SQLSTATES or _sqlite_code(cause) in _HINDERED_SQLITE_CODES:
+        return True
+    return _number(cause) in _HINDERED_NUMBERS
+
+
 def is_passing(error: BaseException) -> bool:
-    """The same statement may succeed a moment later, perhaps on a new connection."""
-    return is_busy(error) or is_lost(error)
+    """The same statement may succeed later, perhaps on a new connection."""
+    return is_busy(error) or is_lost(error) or is_hindered(error)
 
 
 def is_missing_table(error: BaseException) -> bool:
