@@ -18,18 +18,19 @@ def cpu_seconds(roots: list[int]) -> float | None:
     """Processor time so far of the living threads."""
     if not PROC.exists():
         return None
-    return sum(map(_cpu_nanoseconds, _with_children(roots))) / 1e9
+    return sum(map(_cpu_nanoseconds, with_children(roots))) / 1e9
 
 
 def memory(roots: list[int]) -> Memory | None:
     """The memory of all of them together."""
     if not PROC.exists():
         return None
-    each = [_smaps(process) for process in _with_children(roots)]
+    each = [_smaps(process) for process in with_children(roots)]
     return Memory(sum(one.get("Pss", 0) for one in each), sum(one.get("Rss", 0) for one in each))
 
 
-def _with_children(roots: list[int]) -> list[int]:
+def with_children(roots: list[int]) -> list[int]:
+    """These processes, then all that they and their children have begun and that live."""
     found = list(roots)
     for process in found:  # Grows while it is gone through.
         for file in PROC.glob(f"{process}/task/*/children"):

@@ -3,8 +3,9 @@
 import functools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -124,3 +125,25 @@ def project(request, tmp_path: Path) -> Iterator[Project]:
     alias = request.getfixturevalue("databases").get(request.param)
     with emptied_afterwards(alias):
         yield made(tmp_path / "project", database_settings(alias))
+
+
+@pytest.fixture(scope="session")
+def soak_stage() -> Iterator[Callable[[str], Any]]:
+    """The project of a system of the soak, by its name; made once, and emptied by each row."""
+    from benchmarks.places import Unreachable
+    from soak.sides import side
+    from soak.stage import stage
+    from tests.servers import SERVERS, do_without, require
+
+    with stage() as made:
+
+        def project(name: str) -> Any:
+            for kind in side(name).needs:
+                if kind in SERVERS:
+                    require(kind)
+            try:
+                return made.project(side(name))
+            except Unreachable as error:
+                do_without(str(error))
+
+        yield project

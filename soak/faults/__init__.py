@@ -1,0 +1,41 @@
+"""The rows: a file for each kind of fault. A new one is a file here and an entry in ALL."""
+
+from soak.faults.base import Fault
+from soak.faults.child_killed import ChildKilled
+from soak.faults.group_killed import GroupKilled
+from soak.faults.kill_points import AtChord, AtFlush, AtPublish, AtReap, AtWork
+from soak.faults.none import NoFault
+from soak.faults.orders import Orders
+from soak.faults.rolling import RollingRestart
+from soak.faults.soft_shutdown import SoftShutdown
+from soak.faults.stopped import Stopped
+from soak.faults.worker_killed import WorkerKilled
+from soak.faults.workflows import KilledChains, KilledChords
+from soak.faults.young_children import YoungChildren
+
+ALL: tuple[type[Fault], ...] = (
+    NoFault,
+    WorkerKilled,
+    ChildKilled,
+    GroupKilled,
+    Stopped,
+    RollingRestart,
+    SoftShutdown,
+    AtPublish,
+    AtWork,
+    AtReap,
+    AtChord,
+    AtFlush,
+    KilledChords,
+    KilledChains,
+    Orders,
+    YoungChildren,
+)
+
+
+def fault(row: str) -> Fault:
+    """By its row."""
+    return next(each for each in ALL if each.row == row)()
+
+
+__all__ = ("ALL", "Fault", "fault")

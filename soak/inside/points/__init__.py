@@ -1,0 +1,1 @@
+"""An app of the throw-away project that ends a process at a named point; nothing of it is in Celeriac."""

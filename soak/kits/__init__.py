@@ -1,0 +1,1 @@
+"""What speaks for each system under test: its `tasks.py` and `kit.py`."""
