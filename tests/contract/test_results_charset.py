@@ -7,7 +7,7 @@ from celery import states
 from django.db import connections, transaction
 from django_celery_results.models import TaskResult
 
-from celeriac.models import TaskRecord
+from celeriac.models import Attempt, TaskRecord
 from celeriac.results import upsert
 from tests.databases import emptied_afterwards
 from tests.results import counted_queries, mark, row
@@ -21,7 +21,7 @@ def converted(alias, charset):
 
     def convert(to):
         with connections[alias].cursor() as cursor:
-            for model in (TaskResult, TaskRecord):
+            for model in (TaskResult, TaskRecord, Attempt):
                 cursor.execute(f"ALTER TABLE {model._meta.db_table} CONVERT TO CHARACTER SET {to}")
 
     convert(charset)

@@ -8,8 +8,8 @@ from django.db import connections
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.models import Chord, ChordPart, TaskRecord
-from celeriac.results import records, retention, upsert
+from celeriac.models import Attempt, Chord, ChordPart, Outcome, TaskRecord
+from celeriac.results import attempts, records, retention, upsert
 from tests.results import counted_queries, mark, results_in
 
 DAY = timedelta(days=1)
@@ -122,3 +122,19 @@ def test_rows_go_in_steps_of_their_own_transaction(alias):
 
     assert len([sql for sql in statements if sql.startswith("DELETE")]) == 3
     assert not TaskResult.objects.exists()
+
+
+@pytest.mark.parametrize("has_results", [True, False])
+def test_attempts_go_with_their_task_in_steps(alias, has_results):
+    """With results elsewhere as well: the record is what is left of the task there."""
+    old = [attempts.Ended(each, "t", Outcome.RETRY, ended_at=days_ago(20)) for each in ("a", "b", "c", "d")]
+    attempts.write(connections[alias], [*old, attempts.Ended("fresh", "t", Outcome.RETRY)])
+    TaskRecord.objects.create(task_id="c", task_name="t", published_at=days_ago(20), eta=days_ago(-1))
+    upsert.write(connections[alias], [mark("d", states.RETRY)])
+
+    if has_results:
+        retention.expire(alias, DAY, step=1)
+    else:
+        list(retention.expire_records(alias, DAY, step=1))
+
+    assert ids(Attempt) == ["c", "d", "fresh"]

@@ -32,6 +32,8 @@ _LONGEST_GAP_SECONDS = 3.0
 
 #: Done before the messages of a worker of this host go to others: it may have left acks in a file.
 before_losing: dict[str, Callable[[], object]] = {}
+#: Called with each worker that is found dead, before its messages go to others. Must not raise.
+losing: dict[str, Callable[[Peer], object]] = {}
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ class Reaper:
         if peer.host == self._host:
             for action in list(before_losing.values()):
                 action()
+        for tell in list(losing.values()):
+            tell(peer)
 
         def work(connection: BaseDatabaseWrapper, _: Queries) -> int:
             if not workers.lose(connection, peer.id):

@@ -1,5 +1,6 @@
 """The tables, by what they are about."""
 
+from celeriac.models.attempts import Attempt, Outcome
 from celeriac.models.lengths import NAME_LENGTH
 from celeriac.models.messages import Binding, Broadcast, DeadLetter, Message, MessageState, Queue
 from celeriac.models.orders import PausedQueue, Revocation
@@ -9,6 +10,7 @@ from celeriac.models.workers import Worker
 
 __all__ = (
     "NAME_LENGTH",
+    "Attempt",
     "Binding",
     "Broadcast",
     "Chord",
@@ -17,6 +19,7 @@ __all__ = (
     "Message",
     "MessageState",
     "Outbox",
+    "Outcome",
     "PausedQueue",
     "Queue",
     "Revocation",

@@ -25,6 +25,11 @@ class TaskRecord(models.Model):
     attempts = models.IntegerField(default=0)
     #: The exact message, so that it can be sent again: JSON of body, headers, properties and route.
     message = models.TextField(default="")
+    #: When that was done last, under the task's own id; `published_at` is that moment, too.
+    sent_again_at = models.DateTimeField(null=True)
+    #: The task whose message this one is, sent again as a task of its own. It shares that one's root, whose
+    #: index finds both directions.
+    origin_id = models.CharField(max_length=255, null=True)
 
     class Meta:
         # Most tasks belong to no workflow: their root is they themselves, and the last two have no entry for

@@ -4,6 +4,7 @@ It reads and writes django-celery-results' own tables in their own format (`rows
 backwards (`upsert`), and a busy or restarted database is tried again (`retry`).
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,16 +13,20 @@ from typing import Any
 from celery import states
 from celery.backends.base import BaseDictBackend
 from celery.result import result_from_tuple
-from django.db import connections
+from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.results import chords, noting, records, retention, storing, upsert, writer
+from celeriac.database.failures import first_line
+from celeriac.results import attempts, chords, failing, noting, records, retention, storing, upsert, writer
+from celeriac.results.attempts import Ended
 from celeriac.results.notes import Note
 from celeriac.results.pending import results_alias
 from celeriac.results.retry import is_in_transaction, is_lost, is_passing, until_stored
 from celeriac.results.rows import RowFormat
 from celeriac.results.waiting import Waiting
+
+logger = logging.getLogger(__name__)
 
 
 class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
@@ -54,7 +59,8 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
         write = self.write_of(task_id, result, status, traceback, request)
         began = noting.beginning(task_id)
         write.started_at = None if began is None else datetime.fromisoformat(began[upsert.AT])
-        _in_order(partial(_save, using or self.alias, write, getattr(request, "task", None)))
+        attempt = failing.attempt_of(write, result, request)
+        _in_order(partial(_save, using or self.alias, write, getattr(request, "task", None), attempt))
         return result
 
     def _note_of(self, task_id: str, result: Any, status: str, traceback: str | None, request: Any) -> Note:
@@ -72,9 +78,21 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
         finally:
             noting.task_ends(False)
 
-    def mark_as_failure(self, task_id: str, exc: BaseException, *args: Any, **kwargs: Any) -> None:
+    def mark_as_failure(
+        self, task_id: str, exc: BaseException, traceback: Any = None, request: Any = None, **options: Any
+    ) -> None:
         """Store FAILURE with what follows from it: chord, chain and errbacks."""
-        _in_order(partial(super().mark_as_failure, task_id, exc, *args, **kwargs))
+        if not options.get("store_result", True):
+            attempt = failing.attempt_apart(getattr(request, "task", None) or "", request, exc, traceback)
+            keep_attempt(self.alias, attempt)
+        _in_order(partial(super().mark_as_failure, task_id, exc, traceback, request, **options))
+
+    def get_state(self, task_id: str) -> str:
+        """The state alone: nothing of a result or an error is decoded for it."""
+        rows = TaskResult._default_manager.using(self.alias).order_by()
+        return rows.filter(task_id=task_id).values_list("status", flat=True).first() or states.PENDING
+
+    get_status = get_state
 
     def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> None:
         """Store REVOKED and count the part of its chord."""
@@ -152,6 +170,21 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
             retention.expire(self.alias, timedelta(seconds=self.expires))
 
 
+def keep_attempt(alias: str, attempt: Ended | None) -> None:
+    """Write an attempt of a task of which no state is stored; a worker tells in its log what it cannot."""
+    if attempt is not None:
+        _in_order(partial(_keep_attempt, alias, attempt))
+
+
+def _keep_attempt(alias: str, attempt: Ended) -> None:
+    try:
+        storing.store_or_tell(alias, partial(attempts.write, attempts=[attempt]))
+    except Error as error:
+        if is_in_transaction(connections[alias]):
+            raise
+        logger.warning("An attempt of task %s is not kept: %s", attempt.task_id, first_line(error))
+
+
 def _in_order(operation: Callable[[], Any]) -> None:
     """Do it now; in a worker's main process, outside of a task, let its writer do it in turn.
 
@@ -164,13 +197,17 @@ def _in_order(operation: Callable[[], Any]) -> None:
         elsewhere.submit(operation)
 
 
-def _save(alias: str, write: upsert.Write, task_name: str | None) -> None:
+def _save(alias: str, write: upsert.Write, task_name: str | None, attempt: Ended | None) -> None:
     # Celery stores STARTED in front of the task, and an error there would fail a task that never ran.
     store = storing.store_or_tell if write.status == states.STARTED else storing.store
-    store(alias, partial(_save_once, write=write, task_name=task_name))
+    store(alias, partial(_save_once, write=write, task_name=task_name, attempt=attempt))
 
 
-def _save_once(connection: BaseDatabaseWrapper, write: upsert.Write, task_name: str | None) -> None:
+def _save_once(
+    connection: BaseDatabaseWrapper, write: upsert.Write, task_name: str | None, attempt: Ended | None
+) -> None:
+    if attempt is not None:
+        attempts.write(connection, [attempt])
     upsert.write(connection, [write])
     if write.status == states.STARTED:
         run = records.Run(write.task_id, task_name or "", starts=1, started_at=write.at)

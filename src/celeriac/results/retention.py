@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.models import Chord, ChordPart, DeadLetter, Message, Revocation, TaskRecord
+from celeriac.models import Attempt, Chord, ChordPart, DeadLetter, Message, Revocation, TaskRecord
 from celeriac.results.retry import until_stored
 
 #: What never ended is kept that many times longer: it may still wait in a queue.
@@ -71,6 +71,11 @@ def _expired_records(alias: str, now: datetime, older_than: timedelta) -> Iterat
     yield records.filter(published_at__lt=ended, finished_at__lt=ended)
     is_due = Q(eta__isnull=True) | Q(eta__lt=now)
     yield records.filter(is_due, published_at__lt=given_up, finished_at__isnull=True)
+    # An attempt is kept as long as anything of its task, of which there are few.
+    record = Exists(records.order_by().filter(task_id=OuterRef("task_id")))
+    result = Exists(TaskResult._default_manager.using(alias).filter(task_id=OuterRef("task_id")))
+    attempts = Attempt.objects.using(alias).order_by("ended_at")
+    yield attempts.filter(~record, ~result, ended_at__lt=ended)
 
 
 def expire_revocations(alias: str, older_than: timedelta, step: int = STEP) -> Iterator[int]:

@@ -30,7 +30,13 @@ def connect(app: Celery, hostname: str) -> None:
 def _on_dead_lettered(
     app: Celery, hostname: str, task_id: str, task_name: str | None, reason: str, payload: str = "", **_: Any
 ) -> None:
-    known: dict[str, Any] = {"id": task_id, "task": task_name, "hostname": hostname, "delivery_info": {}}
+    known: dict[str, Any] = {
+        "id": task_id,
+        "task": task_name,
+        "hostname": hostname,
+        "delivery_info": {},
+        "given_up": True,
+    }
     finish = partial(_finish, app, Context({**_request_in(app, payload), **known}), reason)
     # A database error would be raised into the event loop, and the rest would never follow.
     elsewhere = writer.for_this_thread()

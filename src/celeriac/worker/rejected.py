@@ -21,8 +21,17 @@ _NATIVE = (5, 7)
 
 def install() -> None:
     """Hear of the end of every task, in whatever process it runs; may be called twice."""
-    if (int(celery.VERSION.major), int(celery.VERSION.minor)) < _NATIVE:
+    if not _is_native():
         signals.task_postrun.connect(_after_task, dispatch_uid="celeriac.worker.rejected")
+
+
+def is_stored(app: Any) -> bool:
+    """Whether a task that refuses its message for good ends as FAILURE."""
+    return _is_native() or address.alias_of(app) is not None
+
+
+def _is_native() -> bool:
+    return (int(celery.VERSION.major), int(celery.VERSION.minor)) >= _NATIVE
 
 
 def _after_task(task: Any, state: str | None = None, retval: Any = None, **_: Any) -> None:

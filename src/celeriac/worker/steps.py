@@ -21,6 +21,7 @@ from celeriac.worker import (
     flushing,
     given_up,
     housekeeping,
+    lost,
     pool,
     pool_size,
     preflight,
@@ -76,6 +77,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
             # Before the name of a killed one is claimed, which gives its messages to others.
             recovery.recover(found.broker_alias, is_starting=True)
             reaper.before_losing[_UID] = partial(recovery.recover, found.broker_alias)
+            reaper.losing[_UID] = partial(lost.keep_attempts, app, found.broker_alias)
         alias = found.broker_alias or found.results_alias
         if alias is not None:
             present = presence.presence_for(alias, instance.hostname)
@@ -106,8 +108,9 @@ def _start(app: Celery, instance: Any, found: preflight.Preflight) -> None:
     storing.this_is_a_worker()
     if found.results_alias is not None:
         flushing.start(found.broker_alias, found.results_alias)
-        writer.start()
         received.connect()
+    # Attempts are ours whatever backend has the results.
+    writer.start()
     given_up.connect(app, instance.hostname)
     if found.outbox_alias is not None:
         relay.start(app, found.outbox_alias)
@@ -135,6 +138,7 @@ def _end(process: int) -> None:
     received.disconnect()
     flushing.stop()
     reaper.before_losing.pop(_UID, None)
+    reaper.losing.pop(_UID, None)
     writer.stop()
     storing.end()
     deliveries.close_all()

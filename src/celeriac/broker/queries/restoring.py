@@ -1,8 +1,20 @@
 """The messages of a dead worker: ready again."""
 
+from dataclasses import dataclass
+
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from celeriac.broker.queries.base import STEP, execute, fetch, marks
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A message whose task may have begun."""
+
+    id: int
+    token: int
+    task_id: str | None
+    task_name: str | None
 
 
 def restore(connection: Connection, worker: int, begun: int = 0) -> int:
@@ -34,6 +46,17 @@ def restore_orphans(connection: Connection) -> int:
         " WHERE claimed_by IS NOT NULL AND claimed_by NOT IN"
         " (SELECT id FROM celeriac_worker WHERE NOT is_lost)",
     )
+
+
+def begun(connection: Connection, worker: int, most: int) -> list[Begun]:
+    """The first of what a worker holds: no others can have begun. Index: celeriac_message_claimed."""
+    rows = fetch(
+        connection,
+        "SELECT id, claim_token, task_id, task_name FROM celeriac_message"
+        f" WHERE claimed_by = %s ORDER BY claim_token, turn, id LIMIT {int(most)}",
+        (worker,),
+    )
+    return [Begun(*row) for row in rows]
 
 
 def _never_begun(connection: Connection, worker: int, begun: int) -> list[int]:
