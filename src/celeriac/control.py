@@ -10,6 +10,7 @@ from celery.app.control import Control
 from celery.utils.functional import maybe_list
 from celery.utils.imports import symbol_by_name
 from django.db import Error
+from django.db.models import QuerySet
 
 from celeriac.app import get_app
 from celeriac.broker import caller, payload
@@ -17,6 +18,10 @@ from celeriac.broker import paused as paused_queues
 from celeriac.broker.explaining import in_one_line
 from celeriac.database import threads
 from celeriac.errors import Unreachable
+from celeriac.models import DeadLetter
+from celeriac.publisher import again, letters
+from celeriac.publisher.batches import Progress, SentAgain
+from celeriac.publisher.verdicts import How
 from celeriac.results import revocations
 from celeriac.results.pending import results_alias
 
@@ -47,6 +52,54 @@ def resume(*queues: str) -> None:
 def paused() -> list[str]:
     """The names of the queues that are paused."""
     return threads.run_anywhere(lambda: paused_queues.names(results_alias()))
+
+
+def retry(task_id: str, *, force: bool = False, as_new: bool = False) -> Any:
+    """Send the exact message of a task again, under its own id; its result.
+
+    For a task that did not succeed: its rows are as if it had just been published, and each run before
+    stays as an attempt. Chords, groups, chains and whoever holds its result go on with it. `as_new`: as a
+    task of its own, whose record names this one as `origin_id`; also for a task that succeeded or is revoked.
+    `force`: also for one that still waits or runs, which then may run twice.
+
+    A part of the caller's transaction; to RabbitMQ and Redis the message goes after its commit. Raises
+    CannotBeSentAgain.
+    """
+    return threads.run_anywhere(partial(again.retry, get_app(), task_id, How(force, as_new)))
+
+
+def retry_many(
+    tasks: Iterable[str] | QuerySet[Any],
+    *,
+    force: bool = False,
+    as_new: bool = False,
+    progress: Progress | None = None,
+) -> SentAgain:
+    """Do as `retry` for ids, or for all of a filter of TaskRecord or TaskResult: 500 in a transaction.
+
+    In the caller's transaction if there is one. What cannot be sent is counted by its reason. `progress` is
+    called after each batch with what has been done so far.
+    """
+    work = partial(again.retry_many, get_app(), tasks, How(force, as_new), progress)
+    return threads.run_anywhere(work)
+
+
+def replay(letter: DeadLetter | int, *, force: bool = False) -> Any:
+    """Send the exact message of a dead letter to its queue again; the result of its task.
+
+    The letter is gone with the same commit. Otherwise as `retry`.
+    """
+    return threads.run_anywhere(partial(letters.replay, get_app(), letter, How(force)))
+
+
+def replay_many(
+    dead: Iterable[DeadLetter | int] | QuerySet[DeadLetter],
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> SentAgain:
+    """Do as `replay` for letters, their keys, or all of a filter of DeadLetter; otherwise as `retry_many`."""
+    return threads.run_anywhere(partial(letters.replay_many, get_app(), dead, How(force), progress))
 
 
 def _change(change: Callable[[str, Iterable[str]], None], queues: Sequence[str]) -> None:

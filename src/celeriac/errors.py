@@ -41,3 +41,7 @@ class NodeNameTooLong(CeleriacError):
 
 class TaskFileError(CeleriacError):
     """A `tasks.py` cannot be imported; the message names file, line and cause."""
+
+
+class CannotBeSentAgain(CeleriacError):
+    """A task's message or a dead letter is not sent again; the message says why and what to do."""

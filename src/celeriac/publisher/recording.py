@@ -148,7 +148,7 @@ def _encoded(message: Any, route: dict[str, str]) -> str:
 
 def _exact(message: Any, options: Any) -> str:
     """The message with its route, for sending it again; empty when JSON cannot hold its arguments."""
-    keys = ("queue", "exchange", "routing_key", "serializer", "compression")
+    keys = ("queue", "exchange", "routing_key", "serializer", "compression", "delivery_mode")
     route = {key: _name_of(options[key]) for key in keys if options.get(key) is not None}
     try:
         return _encoded(message, route)
