@@ -16,7 +16,7 @@ _LOST_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "53300", "57P05", "25P03
 _HINDERED_SQLSTATES = frozenset({"53000", "53100", "53200", "53400", "58030"})
 # With either severity the server ends the session, whatever the code.
 _FAREWELLS = frozenset({"FATAL", "PANIC"})
-# MariaDB, MySQL: lock wait timeout, deadlock, row changed since it was read, NOWAIT; interrupted, or for too long.
+# MariaDB, MySQL: lock wait timeout, deadlock, row changed since it was read, NOWAIT; interrupted, too long.
 _BUSY_NUMBERS = frozenset({1205, 1213, 1020, 3572, 1317, 1969, 3024})
 # Shutdown, too many connections, killed, cannot connect, gone away, lost during the query; read-only.
 _LOST_NUMBERS = frozenset({1040, 1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031, 1290, 1792, 1836})
