@@ -19,12 +19,12 @@ from celeriac.results.backend import DatabaseBackend
 
 logger = logging.getLogger(__name__)
 
+_UID = "celeriac.worker.dead"
 
 def connect(app: Celery, hostname: str) -> None:
-    """Hear of every message that this worker gives up; may be called twice."""
-    dead_lettered.connect(
-        partial(_on_dead_lettered, app, hostname), weak=False, dispatch_uid="celeriac.worker.dead"
-    )
+    """Hear of every message that this worker gives up, in place of an earlier worker of this process."""
+    dead_lettered.disconnect(dispatch_uid=_UID)
+    dead_lettered.connect(partial(_on_dead_lettered, app, hostname), weak=False, dispatch_uid=_UID)
 
 
 def _on_dead_lettered(
