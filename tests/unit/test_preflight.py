@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from celery import Celery
 from django.db import NotSupportedError, OperationalError, connections
+from django.test import override_settings
 
 from celeriac.app import adopt
 from celeriac.broker.queries import mysql, postgresql, sqlite
@@ -181,3 +182,17 @@ def test_where_it_writes_is_looked_at_too():
 
     with pytest.raises(UnknownDatabase):
         preflight.broker_alias(writing)
+
+
+def test_a_missing_outbox_is_answered_with_the_command(default_alias, monkeypatch):
+    monkeypatch.setattr(connections["default"].introspection, "table_names", lambda *_: ["celeriac_message"])
+
+    with override_settings(CELERIAC={"OUTBOX": True}):
+        assert fault(TablesMissing, "memory://").endswith("Run: python manage.py migrate")
+    assert preflight.inspect(app("memory://")).outbox_alias is None
+
+
+def test_the_outbox_is_looked_at_where_it_is_on_or_was(default_alias):
+    with override_settings(CELERIAC={"OUTBOX": True}):
+        assert preflight.inspect(app("memory://")).outbox_alias == "default"
+    assert preflight.inspect(app("memory://", backend="django-db")).outbox_alias == "default"
