@@ -156,6 +156,24 @@ def told(message):
     return message.body, message.content_type, message.content_encoding, headers, properties, info
 
 
+# On Redis an event is for whoever listens at that moment.
+@pytest.mark.parametrize("url", ["rabbitmq"], indirect=True)
+def test_an_event_of_the_publish_goes_the_same_way(exact_app, default_alias):
+    exact_app.conf.task_send_sent_event = True
+    exact_app.amqp.__dict__.pop("send_task_message", None)
+    exact_app.amqp.queues.select_add(Queue("watch", Exchange("celeryev", type="topic"), "#"))
+    with exact_app.connection_for_read() as connection:
+        exact_app.amqp.queues["watch"](connection.default_channel).declare()
+    leave_to_workers(exact_app)
+
+    result = note(exact_app).delay(1)
+
+    assert waiting(default_alias) == 2
+    with relaying(exact_app, default_alias):
+        assert received(exact_app)[0].headers["id"] == result.id
+        assert received(exact_app, "watch")[0].payload["uuid"] == result.id
+
+
 def test_what_json_cannot_hold_is_an_error_at_the_call_and_nothing_is_written(app, alias):
     with pytest.raises(Exception, match="cannot be sent"):
         note(app).apply_async((1,), headers={"thing": object()})
