@@ -193,5 +193,5 @@ class Account:
 
 
 def account(ledger: Path, acknowledged: set[str], attempted: set[str] | None = None) -> Account:
-    lines = ledger.read_text().split() if ledger.exists() else []
+    lines = ledger.read_text().splitlines() if ledger.exists() else []
     return Account(acknowledged, acknowledged if attempted is None else attempted, Counter(lines))

@@ -1,9 +1,10 @@
 """How this process comes by its messages: by a claim, or by one that was made ahead with its acks."""
 
+import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,12 @@ from django.db import connections
 
 from celeriac.broker import judging, presence
 from celeriac.broker.ahead import Ahead
+from celeriac.broker.queries import restoring
 from celeriac.broker.queries.base import Claimed, Queries
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.settlements import Batch, Pair, Settlement, Settlements, Verb, write
+
+logger = logging.getLogger(__name__)
 
 #: Of one look, when all that it finds is expired.
 _MOST_CLAIMS = 10
@@ -47,10 +51,16 @@ class Reading:
 class Claims:
     """Of one process and alias; safe in every thread. What is not fit to be delivered is settled here."""
 
-    def __init__(self, alias: str, session: BrokerSession, settlements: Settlements) -> None:
+    def __init__(
+        self, alias: str, session: BrokerSession, settlements: Settlements, held: Mapping[str, Any]
+    ) -> None:
         self._alias = alias
         self._session = session
         self._settlements = settlements
+        #: By their tags the messages that were delivered and are not settled.
+        self._held = held
+        #: The connection over which these are known to be claimed.
+        self._connection: Any = None
         self._lock = threading.Lock()
         self._token = 0
         self._ahead = Ahead()
@@ -132,6 +142,7 @@ class Claims:
         batch = self._settlements.take()
 
         def work(connection: Any, queries: Queries) -> list[Claimed]:
+            self._keep(connection, worker, batch)
             if reading.store is not None:
                 reading.store(connection)
             write(connection, queries, batch)
@@ -171,6 +182,7 @@ class Claims:
         worker, token = presence.worker_id(self._alias), self._next_token()
 
         def work(connection: Any, queries: Queries) -> list[Claimed]:
+            self._keep(connection, worker, batch)
             write(connection, queries, batch)
             return queries.claim(connection, queues, limit, worker, token)
 
@@ -183,6 +195,21 @@ class Claims:
             self._settlements.doubt(worker, token)
             raise
         return claimed
+
+    def _keep(self, connection: Any, worker: int, batch: Batch) -> None:
+        """Over a new connection to a server, claim again what we have: a crash may have taken the claim back.
+
+        Claims do not wait for PostgreSQL's disk. Without this, all that the worker has, and has done during
+        the outage, would run twice.
+        """
+        if connection is self._connection:
+            return
+        if connection.vendor != "sqlite":
+            held = {each.pair for each in list(self._held.values())}
+            decided = {each.pair for each in (*batch.settlements.values(), *self._settlements.waiting())}
+            if kept := restoring.claim_again(connection, worker, held | decided):
+                logger.warning("The database had forgotten %d claims; they are made again.", kept)
+        self._connection = connection
 
     def _release(self, messages: Sequence[Claimed]) -> None:
         for message in messages:

@@ -64,7 +64,7 @@ class Deliveries:
         #: Tags of held messages whose acks were written, or are in the flusher's hands.
         self._is_done: set[str] = set()
         self._settlements = Settlements()
-        self.claims = Claims(self.alias, self.session, self._settlements)
+        self.claims = Claims(self.alias, self.session, self._settlements, self._held)
         #: Set by the event loop: called when there is something to write or room for more.
         self.nudge: Callable[[], None] | None = None
         #: Set by the event loop: whether there is room for so many messages that a look for them pays.

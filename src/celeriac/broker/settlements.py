@@ -98,6 +98,11 @@ class Settlements:
         """Whether a decision about a message is not written."""
         return bool(self._batch.settlements)
 
+    def waiting(self) -> list[Settlement]:
+        """The decisions that are not written."""
+        with self._lock:
+            return list(self._batch.settlements.values())
+
     def take(self) -> Batch:
         """Everything that is not written; whoever takes it writes it or puts it back."""
         with self._lock:

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _UID = "celeriac.worker.dead"
 
+
 def connect(app: Celery, hostname: str) -> None:
     """Hear of every message that this worker gives up, in place of an earlier worker of this process."""
     dead_lettered.disconnect(dispatch_uid=_UID)

@@ -1,5 +1,6 @@
-"""The messages of a dead worker: ready again."""
+"""The messages of a dead worker: ready again; and what a crash of the server made ready: claimed again."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
@@ -57,6 +58,19 @@ def begun(connection: Connection, worker: int, most: int) -> list[Begun]:
         (worker,),
     )
     return [Begun(*row) for row in rows]
+
+
+def claim_again(connection: Connection, worker: int, held: Iterable[tuple[int, int]]) -> int:
+    """Take what a living worker has by (id, token), if it is ready again. By the primary key, in order."""
+    return sum(
+        execute(
+            connection,
+            "UPDATE celeriac_message SET state = 2, claimed_by = %s, claim_token = %s,"
+            " deliveries = deliveries + 1 WHERE id = %s AND state = 1",
+            (worker, token, message),
+        )
+        for message, token in sorted(held)
+    )
 
 
 def _never_begun(connection: Connection, worker: int, begun: int) -> list[int]:

@@ -1,0 +1,45 @@
+"""Fault F9: what a crash of the server takes back of a worker's claims, the worker takes again."""
+
+from celeriac.broker.settlements import Settlement, Verb
+from celeriac.models import Message
+from tests.broker import bodies, publish, rows
+
+
+def forget_claims(alias):
+    """What a crash does: claims that were not on the disk were never made."""
+    Message.objects.using(alias).update(state=1, claimed_by=None, claim_token=None, deliveries=0)
+
+
+def test_messages_in_hand_and_done_are_not_delivered_again(broker, reader):
+    consumer = reader()
+    publish(broker, "mails", "running", "done", "waiting")
+    running, done = consumer.claim("mails", limit=2)
+    # Done while the database was away: its ack is not written yet.
+    held = consumer.deliveries._held.pop(f"{done.id}-{done.token}")
+    consumer.deliveries._settlements.add("done", Settlement(Verb.ACK, held.pair))
+    forget_claims(broker)
+    consumer.deliveries.session.close()
+
+    claimed = consumer.claim("mails")
+
+    is_server = broker != "default"
+    assert bodies(claimed) == (["waiting"] if is_server else ["running", "done", "waiting"])
+    if is_server:
+        assert not Message.objects.using(broker).filter(pk=done.id).exists()
+        kept = Message.objects.using(broker).get(pk=running.id)
+        assert (kept.claim_token, kept.deliveries) == (running.token, 1)
+        consumer.ack(running)
+        assert rows(broker) == 1
+
+
+def test_what_another_worker_has_taken_meanwhile_stays_its_own(broker, reader):
+    consumer, other = reader(), reader()
+    publish(broker, "mails", "one")
+    (running,) = consumer.claim("mails")
+    forget_claims(broker)
+    (taken,) = other.claim("mails")
+    consumer.deliveries.session.close()
+
+    assert consumer.claim("mails") == []
+
+    assert Message.objects.using(broker).get(pk=running.id).claim_token == taken.token
