@@ -1,5 +1,7 @@
 """Celeriac's own settings: `CELERIAC = {…}`, each with its default, unit and meaning."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import lru_cache
@@ -36,6 +38,23 @@ class Options:
     lost_after_seconds: float = 30.0
     #: Whether a task for RabbitMQ, Redis or another broker is a row first, in the caller's transaction.
     outbox: bool = False
+    #: Names of arguments, and of keys within them, whose values are not shown: regular expressions, each for
+    #: whole words of a name.
+    sensitive_keys: tuple[str, ...] = (
+        "passwords?",
+        "passwd",
+        "passphrase",
+        "secrets?",
+        "token",
+        "csrfmiddlewaretoken",
+        "api_?keys?",
+        "access_?key",
+        "private_?key",
+        "authorization",
+        "credentials?",
+        "cookies?",
+        "session_?(?:id|key)",
+    )
     #: Directory of this host's doorbells and locks; None: beside the SQLite file, or the user's own.
     runtime_directory: str | None = None
 
@@ -79,7 +98,7 @@ def _checked(key: str, value: object, default: object) -> object:
         raise WrongSetting(f"CELERIAC[{key!r}] must be True or False, not {value!r}.")
     if isinstance(default, tuple):
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            return tuple(value)
+            return _expressions(key, value) if key == "SENSITIVE_KEYS" else tuple(value)
         raise WrongSetting(f"CELERIAC[{key!r}] must be a list of strings, not {value!r}.")
     is_whole = isinstance(default, int)
     numbers = int if is_whole else (int, float)
@@ -87,6 +106,17 @@ def _checked(key: str, value: object, default: object) -> object:
         kind = "whole number" if is_whole else "number"
         raise WrongSetting(f"CELERIAC[{key!r}] must be a {kind} above 0, not {value!r}.")
     return value
+
+
+def _expressions(key: str, value: Sequence[str]) -> tuple[str, ...]:
+    for each in value:
+        try:
+            re.compile(each)
+        except re.error as error:
+            raise WrongSetting(
+                f"CELERIAC[{key!r}] has {each!r}, which is no regular expression: {error}."
+            ) from error
+    return tuple(value)
 
 
 def _forget(*, setting: str, **_: object) -> None:

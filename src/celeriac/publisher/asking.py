@@ -38,6 +38,8 @@ _OWN = frozenset(
         "task_type",
         "add_to_parent",
         "producer",
+        "argsrepr",
+        "kwargsrepr",
     }
 )
 _HASHABLE = frozenset({str, int, bool, float})
@@ -73,7 +75,8 @@ class Asked:
                 return None
             root_id = root_id or parent.request.root_id or parent.request.id
             parent_id = parent_id or parent.request.id
-        call = Call(task_id, args, kwargs, get("group_id"), get("group_index"), root_id, parent_id)
+        reprs = get("argsrepr"), get("kwargsrepr")
+        call = Call(task_id, args, kwargs, get("group_id"), get("group_index"), root_id, parent_id, *reprs)
         return cls(tuple(same), call, options, parent) if _is_storable(call) else None
 
     def may_go_to(self, alias: str) -> bool:

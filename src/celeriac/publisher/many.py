@@ -20,6 +20,7 @@ from celeriac.publisher.blocks import Block, bulk
 from celeriac.publisher.celerys_own import is_own
 from celeriac.publisher.short_way import Known
 from celeriac.publisher.template import Call, Moment, moment_of, new_ids
+from celeriac.sensitive import Rules, rules_of
 
 #: Tasks that have the same time of publish, and ids that are made together: the clock and its formats took a
 #: tenth of the time, and asking for randomness once for each id a twentieth.
@@ -87,6 +88,7 @@ class _Run:
     moment: Moment
     backend: Any
     result_class: Any
+    rules: Rules
     #: Whether nobody knows the ids before the rows are written.
     are_secret: bool
     #: How many tasks are published without another look at what is around them.
@@ -109,7 +111,7 @@ class _Run:
             return None
         family = asked.call.root_id, asked.call.parent_id
         moment = moment_of(connections[known.alias])
-        made_by = task.backend, app.AsyncResult
+        made_by = task.backend, app.AsyncResult, rules_of(app)
         return cls(task, known, block, asked.parent, family, moment, *made_by, are_secret, at_once)
 
     def publish(self, args: Any, kwargs: Any) -> Any:
@@ -118,7 +120,8 @@ class _Run:
             return None
         if self.task.typing:
             self.task.__header__(*args, **kwargs)
-        call = Call(self.ids.pop(), args, kwargs, None, None, *self.family)
+        hidden = self.rules.reprs(self.task.name, args, kwargs) or (None, None)
+        call = Call(self.ids.pop(), args, kwargs, None, None, *self.family, *hidden)
         template, tag = self.known.template, self.ids.pop()
         assert template is not None  # `after` saw to it.
         if not template.fill(self.block, call, self.moment, tag, is_secret=self.are_secret):

@@ -39,6 +39,8 @@ def recording(app: Celery, send: Send) -> Send:
 
     def send_task_message(producer: Any, name: str, message: Any, **options: Any) -> Any:
         _refuse_unstorable(_task_id(message))
+        # They are in the headers by now, and Celery would make properties of them too.
+        options.pop("argsrepr", None), options.pop("kwargsrepr", None)
         alias = alias_of(producer)
         to = _to_other_broker if alias is None else partial(_to_database, alias)
         if alias is None and (alias := outbox.alias_for(app)) is not None:

@@ -17,6 +17,7 @@ from celery import Celery, signals
 from django.core.signals import setting_changed
 from django.db import connections
 
+from celeriac import sensitive
 from celeriac.publisher import blocks, template
 from celeriac.publisher.asking import Asked
 from celeriac.publisher.blocks import Block
@@ -51,6 +52,7 @@ class ShortWay:
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._rules = sensitive.rules_of(app)
         self._learnt = threading.local()
         _all.add(self)
 
@@ -60,6 +62,8 @@ class ShortWay:
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any) -> Any:
         """Celery's `send_task`: the same message, rows and result, or the same error."""
+        if (hidden := self._rules.reprs(name, args, kwargs)) is not None:
+            options = {"argsrepr": hidden[0], "kwargsrepr": hidden[1], **options}
         if rest or any(signal.receivers for signal in _SIGNALS):
             return self._celerys(name, args, kwargs, *rest, **options)
         asked = Asked.of(self._app, name, args, kwargs, options)

@@ -48,6 +48,9 @@ class Call:
     group_index: int | None
     root_id: str | None
     parent_id: str | None
+    #: Where they are not those of the arguments: something of them is not to be shown.
+    args_repr: str | None = None
+    kwargs_repr: str | None = None
 
 
 #: A time as the broker has it, and as the results' database wants it.
@@ -106,9 +109,11 @@ class Template:
         except Exception:  # noqa: BLE001 - Celery's way raises it again, with the right words
             return None
         task_id = encode_basestring_ascii(call.task_id)
-        args_repr = encode_basestring_ascii(self._repr(call.args, is_plain=are_plain))
+        args_repr = encode_basestring_ascii(call.args_repr or self._repr(call.args, is_plain=are_plain))
         kwargs_repr = '"{}"'
-        if call.kwargs:
+        if call.kwargs_repr:
+            kwargs_repr = encode_basestring_ascii(call.kwargs_repr)
+        elif call.kwargs:
             kwargs_repr = encode_basestring_ascii(self._repr(call.kwargs, is_plain=_is_plain(call.kwargs)))
         headers = self.headers % (
             task_id,

@@ -56,6 +56,9 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
         )
         if is_noted and noting.take(self._note_of(task_id, result, status, traceback, request), request):
             return result
+        if status in failing.STATES:
+            name = getattr(request, "task", None) or ""
+            result, traceback = failing.without_secrets(self.app, name, request, result, traceback)
         write = self.write_of(task_id, result, status, traceback, request)
         began = noting.beginning(task_id)
         write.started_at = None if began is None else datetime.fromisoformat(began[upsert.AT])
@@ -83,7 +86,8 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
     ) -> None:
         """Store FAILURE with what follows from it: chord, chain and errbacks."""
         if not options.get("store_result", True):
-            attempt = failing.attempt_apart(getattr(request, "task", None) or "", request, exc, traceback)
+            name = getattr(request, "task", None) or ""
+            attempt = failing.attempt_apart(self.app, name, request, exc, traceback)
             keep_attempt(self.alias, attempt)
         _in_order(partial(super().mark_as_failure, task_id, exc, traceback, request, **options))
 

@@ -7,15 +7,16 @@ import re
 import secrets
 from typing import Any
 
-from celery import states
+from celery import Celery, states
 from celery.exceptions import Retry, TaskRevokedError
 
 from celeriac.models import Outcome
 from celeriac.results import noting
 from celeriac.results.attempts import Ended
 from celeriac.results.upsert import Write
+from celeriac.sensitive import rules_of, without
 
-_STATES = frozenset({states.FAILURE, states.RETRY, states.REVOKED})
+STATES = frozenset({states.FAILURE, states.RETRY, states.REVOKED})
 #: By the class of the exception, whatever the state: Celery has no states for these.
 _BY_CLASS = {
     "WorkerLostError": Outcome.LOST,
@@ -31,7 +32,7 @@ _RETURNED, _TERMINATED = "cancelled by Celery", "terminated"
 
 def attempt_of(write: Write, result: Any, request: Any) -> Ended | None:
     """The attempt that ends with a state; None: it is no end, or that of a task that never ran."""
-    if write.status not in _STATES or not _is_of_a_run(write.task_id, request):
+    if write.status not in STATES or not _is_of_a_run(write.task_id, request):
         return None
     exception, message = described(result)
     outcome = _outcome(write.status, exception, message, request)
@@ -54,12 +55,15 @@ def attempt_of(write: Write, result: Any, request: Any) -> Ended | None:
     )
 
 
-def attempt_apart(task_name: str, request: Any, error: BaseException | None, traceback: Any) -> Ended | None:
+def attempt_apart(
+    app: Celery, task_name: str, request: Any, error: BaseException | None, traceback: Any
+) -> Ended | None:
     """The attempt of a task of which no state is stored; None: it is a part of the task that called it."""
     task_id = str(getattr(request, "id", None) or "")
     if not _is_of_a_run(task_id, request):
         return None
     exception, message = described(error)
+    message, traceback = without_secrets(app, task_name, request, message, str(traceback or ""))
     return Ended(
         task_id,
         task_name,
@@ -67,10 +71,19 @@ def attempt_apart(task_name: str, request: Any, error: BaseException | None, tra
         worker=getattr(request, "hostname", None) or "",
         exception=exception,
         message=message,
-        traceback=str(traceback or ""),
+        traceback=traceback,
         run_key=_run_key(request),
         never_began=getattr(request, "given_up", False) is True,
     )
+
+
+def without_secrets(app: Celery, task_name: str, request: Any, told: Any, traceback: Any) -> tuple[Any, Any]:
+    """What is told of an error, and its traceback, without the values of the task's sensitive arguments."""
+    args, kwargs = getattr(request, "args", None), getattr(request, "kwargs", None)
+    if not (args or kwargs) or not isinstance(kwargs or {}, dict):
+        return told, traceback
+    secrets = rules_of(app).of(task_name).secrets(args, kwargs)
+    return (without(secrets, told), without(secrets, traceback)) if secrets else (told, traceback)
 
 
 def described(error: Any) -> tuple[str, str]:

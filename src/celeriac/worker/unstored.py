@@ -47,7 +47,7 @@ def _on_failure(sender: Any, exception: Any = None, einfo: Any = None, task_id: 
     if _has_states(sender) or _local.is_noticing or getattr(request, "id", None) != task_id:
         return
     traceback = getattr(einfo, "traceback", None)
-    _keep(failing.attempt_apart(sender.name, request, exception, traceback))
+    _keep(failing.attempt_apart(sender.app, sender.name, request, exception, traceback))
 
 
 def _on_retry(sender: Any, request: Any, reason: Any, einfo: Any = None, **_: Any) -> None:
@@ -55,7 +55,7 @@ def _on_retry(sender: Any, request: Any, reason: Any, einfo: Any = None, **_: An
     if _has_states(sender) and (not ignores or sender.store_errors_even_if_ignored):
         return
     error, traceback = getattr(reason, "exc", None) or reason, getattr(einfo, "traceback", None)
-    attempt = failing.attempt_apart(sender.name, request, error, traceback)
+    attempt = failing.attempt_apart(sender.app, sender.name, request, error, traceback)
     if attempt is not None:
         attempt.outcome = Outcome.RETRY
     _keep(attempt)
@@ -100,7 +100,7 @@ def _is_told(request: Any, error: BaseException) -> bool:
 
 def _attempt_of(request: Any, error: BaseException, exc_info: Any) -> Ended | None:
     traceback = exc_info.traceback if isinstance(error, Reject) else None
-    attempt = failing.attempt_apart(request.name, request._context, error, traceback)
+    attempt = failing.attempt_apart(request.app, request.name, request._context, error, traceback)
     if attempt is not None and request.time_start:
         began = datetime.fromtimestamp(request.time_start, UTC)
         attempt.started_at = began if settings.USE_TZ else timezone.make_naive(began)

@@ -1,0 +1,96 @@
+"""Sensitive arguments are in the message and nowhere else, whichever way a task is published."""
+
+import json
+
+import pytest
+from celery import group
+from celery.app.trace import build_tracer
+from kombu import pools
+
+import celeriac
+from celeriac import publisher
+from celeriac.models import Attempt, Message, TaskRecord
+from celeriac.publisher import short_way
+from tests.results import current, make_app, results_in, row
+
+SECRET = "hunter2-and-more"
+
+
+@pytest.fixture
+def app(broker):
+    with results_in(broker):
+        made = make_app(broker_url=f"django://{broker}")
+        publisher.install(made)
+        with current(made):
+            yield made
+            pools.reset()
+
+
+@pytest.fixture
+def pay(app):
+    def pay(self, card, pin, data=None):
+        raise ValueError(f"the bank refuses {pin}")
+
+    return app.task(pay, name="shop.pay", bind=True, sensitive=["pin"], shared=False)
+
+
+def shown(alias, task_id):
+    stored = row(alias, task_id)
+    return json.loads(stored.task_args), json.loads(stored.task_kwargs)
+
+
+def by_delay(task, *calls):
+    return [task.apply_async(*each).id for each in calls]
+
+
+def by_publish_many(task, *calls):
+    return [each.id for each in celeriac.publish_many([task.s(*args, **kwargs) for args, kwargs in calls])]
+
+
+def by_group(task, *calls):
+    return [each.id for each in group(task.s(*args, **kwargs) for args, kwargs in calls).apply_async()]
+
+
+@pytest.mark.parametrize("way", [by_delay, by_publish_many, by_group])
+def test_only_the_message_has_them(app, alias, pay, way):
+    calls = [((number, SECRET), {"data": {"token": SECRET, "at": 1}}) for number in range(4)]
+
+    ids = way(pay, *calls)
+
+    for number, task_id in enumerate(ids):
+        assert shown(alias, task_id) == (f"({number}, '***')", "{'data': {'token': '***', 'at': 1}}")
+        message = json.loads(Message.objects.using(alias).get(task_id=task_id).payload)
+        args, kwargs, _ = json.loads(message["body"])
+        assert (args, kwargs) == ([number, SECRET], {"data": {"token": SECRET, "at": 1}})
+        assert SECRET not in json.dumps([message["headers"], message["properties"]])
+        assert message["properties"].keys().isdisjoint({"argsrepr", "kwargsrepr"})
+        record = json.loads(TaskRecord.objects.using(alias).get(task_id=task_id).message)
+        assert record["body"][0] == [number, SECRET]
+
+
+def test_they_go_the_short_way_too(app, alias, pay):
+    pay.delay(1, SECRET)
+    task_id = pay.delay(2, SECRET).id
+
+    assert short_way.of(app).latest() is not None
+    assert shown(alias, task_id) == ("(2, '***')", "{}")
+
+
+def test_ones_own_reprs_stay(app, alias, pay):
+    task_id = pay.apply_async((1, SECRET), argsrepr="(one card)").id
+
+    assert shown(alias, task_id)[0] == "(one card)"
+
+
+def test_an_error_is_stored_without_them(app, alias, pay):
+    result = pay.delay(1, SECRET)
+    message = json.loads(Message.objects.using(alias).get().payload)
+    args, kwargs, _ = json.loads(message["body"])
+    request = {**message["headers"], "hostname": "w@h", "delivery_info": {}, "is_eager": False}
+
+    build_tracer(pay.name, pay, app=app)(result.id, args, kwargs, request)
+
+    stored, attempt = row(alias, result.id), Attempt.objects.using(alias).get()
+    assert attempt.message == "the bank refuses ***"
+    assert stored.status == "FAILURE"
+    assert not [text for text in (stored.result, stored.traceback, attempt.traceback) if SECRET in text]
