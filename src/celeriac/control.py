@@ -62,8 +62,8 @@ def retry(task_id: str, *, force: bool = False, as_new: bool = False) -> Any:
     task of its own, whose record names this one as `origin_id`; also for a task that succeeded or is revoked.
     `force`: also for one that still waits or runs, which then may run twice.
 
-    A part of the caller's transaction; to RabbitMQ and Redis the message goes after its commit. Raises
-    CannotBeSentAgain.
+    A part of the caller's transaction; to RabbitMQ and Redis the message goes after its commit. An
+    AsyncResult that has seen the end keeps it: the new one looks again. Raises CannotBeSentAgain.
     """
     return threads.run_anywhere(partial(again.retry, get_app(), task_id, How(force, as_new)))
 

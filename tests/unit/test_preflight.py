@@ -196,3 +196,9 @@ def test_the_outbox_is_looked_at_where_it_is_on_or_was(default_alias):
     with override_settings(CELERIAC={"OUTBOX": True}):
         assert preflight.inspect(app("memory://")).outbox_alias == "default"
     assert preflight.inspect(app("memory://", backend="django-db")).outbox_alias == "default"
+
+
+def test_a_migration_that_was_not_run_yet_is_answered_with_the_command(default_alias, monkeypatch):
+    monkeypatch.setattr(preflight, "_NEWEST_TABLE", "celeriac_of_tomorrow")
+
+    assert "Run: python manage.py migrate" in fault(TablesMissing, backend="django-db")

@@ -13,6 +13,7 @@ from typing import Any
 from celery import states
 from celery.backends.base import BaseDictBackend
 from celery.result import result_from_tuple
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django_celery_results.models import GroupResult, TaskResult
@@ -183,8 +184,8 @@ def keep_attempt(alias: str, attempt: Ended | None) -> None:
 def _keep_attempt(alias: str, attempt: Ended) -> None:
     try:
         storing.store_or_tell(alias, partial(attempts.write, attempts=[attempt]))
-    except Error as error:
-        if is_in_transaction(connections[alias]):
+    except (Error, ImproperlyConfigured) as error:
+        if isinstance(error, Error) and is_in_transaction(connections[alias]):
             raise
         logger.warning("An attempt of task %s is not kept: %s", attempt.task_id, first_line(error))
 

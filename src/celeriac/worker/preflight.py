@@ -17,7 +17,8 @@ from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import results_alias
 
 _BROKER_TABLE = "celeriac_message"
-_OUTBOX_TABLE = "celeriac_outbox"
+#: Of the newest migration: without it something could not be stored one day.
+_NEWEST_TABLE = "celeriac_outbox"
 _RESULT_TABLE = "django_celery_results_taskresult"
 
 
@@ -43,9 +44,9 @@ def inspect(app: Celery) -> Preflight:
         _check_database(alias, _BROKER_TABLE)
     if results is not None:
         _check_database(results, _RESULT_TABLE)
-        _check_database(results, _BROKER_TABLE)
+        _check_database(results, _NEWEST_TABLE)
     if options().outbox and alias is None:
-        _check_database(results_alias(), _OUTBOX_TABLE)
+        _check_database(results_alias(), _NEWEST_TABLE)
     # Also when the setting is off, for what is left of the time when it was on.
     outbox = results_alias() if options().outbox and alias is None else results
     return Preflight(alias, results, alias is not None and _use_wal(alias), outbox)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
+from billiard.einfo import ExceptionWithTraceback
 from celery import signals
 from celery.exceptions import Reject, TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
@@ -68,7 +69,9 @@ def _has_states(task: Any) -> bool:
 def _noticing(on_failure: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(on_failure)
     def noticing(self: Any, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
-        error = getattr(exc_info.exception, "exc", None) or exc_info.exception
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
         if not isinstance(error, _OF_MAIN_PROCESS):
             return on_failure(self, exc_info, *args, **kwargs)
         refused: list[bool] = []
