@@ -18,7 +18,7 @@ from celeriac.broker import paused as paused_queues
 from celeriac.broker.explaining import in_one_line
 from celeriac.database import threads
 from celeriac.errors import Unreachable
-from celeriac.models import DeadLetter
+from celeriac.models import DeadLetter, lengths
 from celeriac.publisher import again, letters
 from celeriac.publisher.batches import Progress, SentAgain
 from celeriac.publisher.verdicts import How
@@ -39,8 +39,10 @@ def pause(*queues: str) -> None:
     """Let no worker take messages from these queues, on every broker, until they are resumed.
 
     A part of the caller's transaction. What a worker has taken already runs; publishing goes on. A worker
-    that is not reached by remote control finds out within 30 s.
+    that is not reached by remote control finds out within 30 s. Raises NameRefused.
     """
+    for queue in queues:
+        lengths.check("queue", queue)
     threads.run_anywhere(partial(_change, paused_queues.pause, queues))
 
 

@@ -39,6 +39,10 @@ class NodeNameTooLong(CeleriacError):
     """A node name does not fit into the broker's tables."""
 
 
+class NameRefused(CeleriacError, ValueError):
+    """A name of a queue, an exchange, a key or a task fits into no table."""
+
+
 class TaskFileError(CeleriacError):
     """A `tasks.py` cannot be imported; the message names file, line and cause."""
 

@@ -17,7 +17,7 @@ from kombu.exceptions import EncodeError
 import celeriac
 from celeriac import publisher
 from celeriac.broker import writing
-from celeriac.broker.payload import MessageTooLarge
+from celeriac.broker.refusal import MessageTooLarge
 from celeriac.database import copying, transactions
 from celeriac.errors import TablesMissing
 from celeriac.models import Message, TaskRecord

@@ -7,7 +7,8 @@ from django.db import DatabaseError, OperationalError, connections, transaction
 from django.test import override_settings
 from kombu.utils.json import dumps
 
-from celeriac.broker.payload import MessageTooLarge, decode
+from celeriac.broker.payload import decode
+from celeriac.broker.refusal import MessageTooLarge
 from celeriac.broker.store import Store
 from celeriac.errors import TablesMissing
 from tests.broker import bodies, in_thread, message, publish, rows

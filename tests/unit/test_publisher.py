@@ -13,7 +13,7 @@ from kombu.exceptions import EncodeError
 
 from celeriac import publisher
 from celeriac.app import get_app
-from celeriac.broker.payload import MessageTooLarge
+from celeriac.broker.refusal import MessageTooLarge
 from celeriac.models import Message, TaskRecord
 from tests.results import current
 

@@ -7,7 +7,8 @@ from typing import Any
 from kombu.exceptions import EncodeError, OperationalError
 
 from celeriac.broker.errors import BrokerConnectionLost
-from celeriac.broker.payload import MessageTooLarge
+from celeriac.broker.payload import too_deep
+from celeriac.broker.refusal import MessageRefused
 from celeriac.database import failures
 from celeriac.errors import Unreachable
 
@@ -17,9 +18,13 @@ def explained(task_name: str, producer: Any) -> Iterator[None]:
     """Raise kombu's EncodeError and OperationalError with the task, the cause and the cure."""
     try:
         yield
-    except MessageTooLarge:
+    except MessageRefused:
         raise
+    except RecursionError as error:
+        raise too_deep(f"task {task_name}") from error
     except EncodeError as error:
+        if isinstance(error.args[0] if error.args else None, RecursionError):
+            raise too_deep(f"task {task_name}") from error
         raise EncodeError(
             f"Task {task_name} cannot be sent: {error}. Give it text, numbers, lists and dicts; "
             "instead of a model instance its primary key."

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kombu.exceptions import EncodeError
 from kombu.utils.json import JSONEncoder, dumps, loads
 
-from celeriac.broker import clock
+from celeriac.broker import clock, nesting
 from celeriac.broker.queries.base import NewMessage
 from celeriac.broker.queries.routing import NewCopy
+from celeriac.broker.refusal import MessageTooDeep, MessageTooLarge
 from celeriac.conf import options
 from celeriac.models import MessageState
 
@@ -18,15 +18,30 @@ MAX_PRIORITY = 9
 _MARK = '"__type__"'
 
 
-class MessageTooLarge(EncodeError):
-    """The serialized message is over MAX_MESSAGE_BYTES."""
-
-
 def encode(message: Mapping[str, Any]) -> str:
-    """The message as JSON text. Raises MessageTooLarge."""
-    text = str(dumps(message))
-    check_size(len(text), message.get("headers") or {})
+    """The message as JSON text. Raises MessageTooLarge and MessageTooDeep."""
+    text, headers = str(dumps(message)), message.get("headers") or {}
+    check_size(len(text), headers)
+    # Few have so many brackets in all; of those that have, the body is a text within the text.
+    if nesting.is_too_deep(text, nesting.MOST_LEVELS + 1) or (
+        isinstance(message.get("body"), str)
+        and _is_json(message.get("content-type"))
+        and nesting.is_too_deep(message["body"])
+    ):
+        raise too_deep(headers.get("task"))
     return text
+
+
+def too_deep(task_name: object) -> MessageTooDeep:
+    """The error for a message of this task."""
+    return MessageTooDeep(
+        f"The message of {task_name or 'the caller'} is nested deeper than {nesting.MOST_LEVELS} levels. "
+        "Store the data and pass its key."
+    )
+
+
+def _is_json(content_type: object) -> bool:
+    return content_type in (None, "application/json")
 
 
 def encoder() -> Callable[[Any], str]:

@@ -1,7 +1,7 @@
 """The tables, by what they are about."""
 
 from celeriac.models.attempts import Attempt, Outcome
-from celeriac.models.lengths import NAME_LENGTH
+from celeriac.models.lengths import LONG_NAME_LENGTH, NAME_LENGTH
 from celeriac.models.messages import Binding, Broadcast, DeadLetter, Message, MessageState, Queue
 from celeriac.models.orders import PausedQueue, Revocation
 from celeriac.models.outbox import Outbox
@@ -9,6 +9,7 @@ from celeriac.models.tasks import Chord, ChordPart, TaskRecord
 from celeriac.models.workers import Worker
 
 __all__ = (
+    "LONG_NAME_LENGTH",
     "NAME_LENGTH",
     "Attempt",
     "Binding",

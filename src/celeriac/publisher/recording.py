@@ -11,19 +11,22 @@ from django.utils.dateparse import parse_datetime
 from django_celery_results.models import TaskResult
 
 from celeriac import after_task
-from celeriac.broker import caller, payload
+from celeriac.broker import caller, compression, payload
 from celeriac.broker.collecting import collecting
 from celeriac.broker.confirming import confirming
 from celeriac.broker.explaining import explained
 from celeriac.broker.transport import Transport
 from celeriac.database import failures
 from celeriac.errors import TablesMissing
-from celeriac.models import TaskRecord
+from celeriac.models import LONG_NAME_LENGTH, TaskRecord, lengths
 from celeriac.publisher import blocks, outbox
 from celeriac.publisher.blocks import Block
 from celeriac.results.pending import Published, record_publish
 
 Send = Callable[..., Any]
+
+#: Options of a publish that name something in a table or at a broker.
+_NAMED = ("queue", "exchange", "routing_key")
 
 #: A project may have set it, for MySQL's older indexes: DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH.
 LONGEST_ID = min(
@@ -41,6 +44,7 @@ def recording(app: Celery, send: Send) -> Send:
         _refuse_unstorable(_task_id(message))
         # They are in the headers by now, and Celery would make properties of them too.
         options.pop("argsrepr", None), options.pop("kwargsrepr", None)
+        _refuse_names(name, options)
         alias = alias_of(producer)
         to = _to_other_broker if alias is None else partial(_to_database, alias)
         if alias is None and (alias := outbox.alias_for(app)) is not None:
@@ -48,6 +52,7 @@ def recording(app: Celery, send: Send) -> Send:
         if alias is not None and after_task.must_wait(alias, _task_id(message)):
             after_task.wait(partial(_send_anew, app, send, name, message, options))
             return None
+        compression.check(options.get("compression") or app.conf.task_compression)
         with explained(name, producer):
             return to(app, send, producer, name, message, options)
 
@@ -133,6 +138,13 @@ def _refuse_unstorable(task_id: str) -> None:
         raise ValueError(
             f"A task_id is text of at most {LONGEST_ID} characters without NUL, not {task_id[:20]!r}…"
         )
+
+
+def _refuse_names(task_name: str, options: Any) -> None:
+    lengths.check("task", task_name, LONG_NAME_LENGTH)
+    for kind in _NAMED:
+        if options.get(kind):
+            lengths.check(kind.replace("_", " "), _name_of(options[kind]))
 
 
 def _refuse_too_large(message: Any) -> None:

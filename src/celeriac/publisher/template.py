@@ -14,7 +14,7 @@ from celery.utils.saferepr import saferepr
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 from django.utils import timezone
 
-from celeriac.broker import clock, payload
+from celeriac.broker import clock, nesting, payload
 from celeriac.broker.queries.base import NewMessage
 from celeriac.conf import options
 from celeriac.database.inserting import Row
@@ -125,6 +125,8 @@ class Template:
             kwargs_repr,
         )
         body = f"[{args}, {kwargs}, {_EMBEDDED}]"
+        if not (are_plain and kwargs == "{}") and nesting.is_too_deep(body):
+            return None
         whole = self.payload % (encode_basestring_ascii(body), headers, task_id, delivery_tag)
         return _Texts(whole, self.record % (body, headers, task_id), args_repr, kwargs_repr)
 

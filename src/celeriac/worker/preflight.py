@@ -13,6 +13,7 @@ from celeriac.broker.session import BrokerSession
 from celeriac.broker.transports import known_schemes
 from celeriac.conf import options, urls_in
 from celeriac.errors import CeleriacError, TablesMissing, UnknownDatabase, UnsupportedDatabase, WrongSetting
+from celeriac.models import lengths
 from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import results_alias
 
@@ -50,6 +51,12 @@ def inspect(app: Celery) -> Preflight:
     # Also when the setting is off, for what is left of the time when it was on.
     outbox = results_alias() if options().outbox and alias is None else results
     return Preflight(alias, results, alias is not None and _use_wal(alias), outbox)
+
+
+def check_names(app: Celery) -> None:
+    """Raise NameRefused for a queue, as of `-Q`, that fits into no table."""
+    for queue in app.amqp.queues.consume_from:
+        lengths.check("queue", queue)
 
 
 def broker_alias(app: Celery) -> str | None:

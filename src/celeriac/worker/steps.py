@@ -73,6 +73,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
     pool.shorten(instance.pool)
     try:
         found = preflight.inspect(app)
+        preflight.check_names(app)
         if found.results_alias is not None:
             # Before the name of a killed one is claimed, which gives its messages to others.
             recovery.recover(found.broker_alias, is_starting=True)
