@@ -5,11 +5,12 @@ import threading
 import pytest
 from celery import states
 from celery.app.trace import build_tracer
+from celery.worker.consumer.consumer import Consumer as RealConsumer
 from django.db import connections
 from kombu.asynchronous import Hub, set_event_loop
 
 from celeriac.results import storing
-from celeriac.worker import finished, flushing
+from celeriac.worker import finished, flushing, late_acks
 from celeriac.worker.flusher import Flusher
 from celeriac.worker.late_acks import LateAcks
 from tests.broker import wait_until
@@ -28,6 +29,9 @@ class Consumer:
     def call_soon(self, action, *args, **kwargs):
         self.called.append(threading.current_thread().name)
         action(*args, **kwargs)
+
+    #: Celery >= 5.7.
+    call_soon_ack = call_soon
 
 
 class Message:
@@ -102,6 +106,25 @@ def test_an_ack_waits_for_its_result(app, flusher, started):
     flusher.start()
     assert flusher.flush(PATIENCE_SECONDS)
     assert message.found == [states.SUCCESS]
+
+
+def test_the_way_of_celery_5_7_waits_too(app, flusher, started):
+    _, consumer, message = started()
+    run(app)
+
+    consumer.call_soon_ack(message.ack_log_error)
+    assert message.found == []
+
+    flusher.start()
+    assert flusher.flush(PATIENCE_SECONDS)
+    assert message.found == [states.SUCCESS]
+
+
+def test_celery_knows_no_other_way():
+    ways = {name for name in RealConsumer.create_task_handler.__code__.co_names if "call_soon" in name}
+
+    assert ways
+    assert ways <= set(late_acks._CALLS)
 
 
 def test_it_is_called_in_the_loop(app, flusher, started, hub):

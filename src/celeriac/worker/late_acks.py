@@ -1,8 +1,8 @@
 """Acks to RabbitMQ and Redis wait until the results of their tasks are in the database.
 
-Celery hands every ack to its consumer's `call_soon`. (Where messages are in a database, the flusher writes
-acks behind results itself.) The flusher has a thread of its own, so what it lets go comes back through a pipe
-that wakes the worker's loop.
+Celery hands every ack to its consumer's `call_soon`, from 5.7 on to its `call_soon_ack`. (Where messages are
+in a database, the flusher writes acks behind results itself.) The flusher has a thread of its own, so what it
+lets go comes back through a pipe that wakes the worker's loop.
 """
 
 import os
@@ -15,8 +15,10 @@ from celery import bootsteps
 from celery.worker.consumer.connection import Connection
 
 from celeriac.worker import flushing
+from celeriac.worker.flusher import Flusher
 
 _SETTLING = frozenset({"ack_log_error", "reject_log_error"})
+_CALLS = ("call_soon", "call_soon_ack")
 #: How long the end of a consumer waits for what is not stored: a closed connection takes no ack.
 _CLOSING_SECONDS = 5.0
 
@@ -41,7 +43,12 @@ class LateAcks(bootsteps.StartStopStep):
         self._is_closing = False
         if consumer.hub is not None:
             self._watch(consumer.hub)
-        call_soon = type(consumer).call_soon
+        for name in _CALLS:
+            if hasattr(type(consumer), name):
+                setattr(consumer, name, self._in_turn(consumer, flusher, getattr(type(consumer), name)))
+
+    def _in_turn(self, consumer: Any, flusher: Flusher, call_soon: Callable[..., Any]) -> Callable[..., Any]:
+        """The call, which an ack goes through later."""
 
         def call_in_turn(action: Any, *args: Any, **kwargs: Any) -> Any:
             if getattr(action, "__name__", "") not in _SETTLING:
@@ -52,7 +59,7 @@ class LateAcks(bootsteps.StartStopStep):
             flusher.after_commit(lambda: self._let_go(lambda: call_soon(consumer, action, *args, **kwargs)))
             return action
 
-        consumer.call_soon = call_in_turn
+        return call_in_turn
 
     def stop(self, consumer: Any) -> None:
         """The connection goes: call what waits, while it takes something."""
