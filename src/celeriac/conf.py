@@ -30,6 +30,8 @@ class Options:
     max_result_bytes: int = 4 * 1024 * 1024
     #: Deliveries after which a message that never ends becomes a dead letter.
     max_deliveries: int = 5
+    #: Seconds that a message waits for a worker that knows its task; then it becomes a dead letter.
+    unknown_task_seconds: float = 3600.0
     #: Seconds between two looks at the queues when nothing wakes the worker.
     poll_seconds: float = 1.0
     #: Seconds between two heartbeats of a worker.

@@ -6,6 +6,9 @@ from django.dispatch import Signal
 EXPIRED = "expired before a worker took it"
 #: The `reason` of a message that was revoked while it waited in the outbox.
 REVOKED = "revoked before it was sent"
+#: How the `reason` begins of a message that nobody can read, of one whose task nobody knows, and of one that
+#: ends whoever runs it.
+UNREADABLE, UNKNOWN_TASK, NEVER_FINISHED = "cannot be read", "no worker knew its task", "delivered "
 
 #: Sent with `task_id`, `task_name`, `reason`, and `payload`: the message as its row has it.
 dead_lettered = Signal()

@@ -71,7 +71,7 @@ def works(pairs):
         "next_due": lambda its, queries: queries.next_due(its, ["q0"], clock.now()),
         "promote": lambda its, queries: queries.promote(its, clock.now()),
         "restore": lambda its, _: restoring.restore(its, 123456),
-        "undo_claim": lambda its, queries: queries.undo_claim(its, 123456, 1),
+        "undo_claim": lambda its, _: restoring.undo_claim(its, 123456, 1),
     }
 
 

@@ -184,6 +184,12 @@ class Project:
             )
         )
 
+    def broker(self) -> str:
+        """The URL of the broker that the project uses."""
+        return str(
+            self.python("from celeriac.app import get_app; result = get_app().conf.broker_url or 'django://'")
+        )
+
     def _run(self, *arguments: str, check: bool, **environment: str) -> "subprocess.CompletedProcess[str]":
         ended = subprocess.run(
             [sys.executable, "-W", "ignore", *arguments],

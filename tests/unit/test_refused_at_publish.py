@@ -143,9 +143,15 @@ def test_depth_is_that_of_the_text_and_not_of_what_stands_in_its_strings():
         return [*others, grown(levels - 1)] if chance.random() < 0.5 else {'"k[': grown(levels - 1)}
 
     for _ in range(100):
-        levels = chance.randrange(1, 130)
-        text = json.dumps(grown(levels))
-        assert nesting.is_too_deep(text) == nesting.is_too_deep(text.encode()) == (levels > 100), (seed, text)
+        value = grown(chance.randrange(1, 130))
+        text, is_deep = json.dumps(value), depth_of(value) > 100
+        assert nesting.is_too_deep(text) == nesting.is_too_deep(text.encode()) == is_deep, (seed, text)
+
+
+def depth_of(value):
+    if not isinstance(value, list | dict):
+        return 0
+    return 1 + max(map(depth_of, value.values() if isinstance(value, dict) else value), default=0)
 
 
 def test_a_text_that_is_no_json_takes_no_longer_than_its_length():

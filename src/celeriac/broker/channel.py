@@ -12,6 +12,7 @@ from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.publishing import Publishing
 from celeriac.broker.qos import TRANSIENT_TAG, QoS
 from celeriac.broker.queries.base import Claimed
+from celeriac.dead_letters import UNREADABLE
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class Channel(Publishing):
             inflate(raw, self.decode_body)
             return self.Message(raw, channel=self)
         except Exception as error:  # noqa: BLE001 - any type may be registered with kombu's JSON
-            self.deliveries.give_up(claimed, f"cannot be read: {error!r}")
+            self.deliveries.give_up(claimed, f"{UNREADABLE}: {error!r}")
             return None
 
     def _give_back(self, messages: list[tuple[str, Any]]) -> None:

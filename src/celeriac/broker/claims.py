@@ -14,6 +14,7 @@ from celeriac.broker import judging, presence
 from celeriac.broker.ahead import Ahead
 from celeriac.broker.queries import restoring
 from celeriac.broker.queries.base import Claimed, Queries
+from celeriac.broker.queries.choice import Choice
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.settlements import Batch, Pair, Settlement, Settlements, Verb, write
 
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 #: Of one look, when all that it finds is expired.
 _MOST_CLAIMS = 10
+#: Given up at once.
+_MOST_CHOSEN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Claims:
         self.is_cut_short = False
         #: Whether the last claim took as many as it had room for: there may be more.
         self.left_more = False
+        #: Set by the worker: which messages it takes; None: all.
+        self.choice: Choice | None = None
 
     def claim(
         self, queues: Sequence[str], limit: int, *, writes_acks: bool = True, is_of_loop: bool = False
@@ -83,7 +88,8 @@ class Claims:
         """
         # Those behind what is not fit must not wait for the next look, nor the loop for all of that.
         for _ in range(_MOST_CLAIMS):
-            claimed = self._claim(queues, limit, self._settlements.take() if writes_acks else Batch())
+            batch = self._settlements.take() if writes_acks else Batch()
+            claimed = self._claim(queues, limit, batch, self.choice)
             self.left_more = len(claimed) >= limit
             if is_of_loop:
                 self._ahead.looked(queues, asked=limit, found=len(claimed))
@@ -92,6 +98,13 @@ class Claims:
                 return fit
         self.is_cut_short = True
         return []
+
+    def give_up_chosen(self, queues: Sequence[str], choice: Choice, reason: str) -> int:
+        """Move some of these messages to the dead letters; how many. Raises BrokerConnectionLost etc."""
+        claimed = self._claim(queues, _MOST_CHOSEN, Batch(), choice)
+        for message in claimed:
+            judging.give_up(self._settlements, message, reason)
+        return len(claimed)
 
     def from_ahead(self, queues: Sequence[str], limit: int) -> list[Claimed]:
         """Up to `limit` of those that were claimed ahead."""
@@ -146,7 +159,7 @@ class Claims:
             if reading.store is not None:
                 reading.store(connection)
             write(connection, queries, batch)
-            return queries.claim(connection, queues, wanted, worker, token) if wanted else []
+            return queries.claim(connection, queues, wanted, worker, token, self.choice) if wanted else []
 
         try:
             reading = read()
@@ -178,13 +191,13 @@ class Claims:
         seconds, self._exchanged_at = now - self._exchanged_at, now
         return self._ahead.wanted(done, seconds)
 
-    def _claim(self, queues: Sequence[str], limit: int, batch: Batch) -> list[Claimed]:
+    def _claim(self, queues: Sequence[str], limit: int, batch: Batch, choice: Choice | None) -> list[Claimed]:
         worker, token = presence.worker_id(self._alias), self._next_token()
 
         def work(connection: Any, queries: Queries) -> list[Claimed]:
             self._keep(connection, worker, batch)
             write(connection, queries, batch)
-            return queries.claim(connection, queues, limit, worker, token)
+            return queries.claim(connection, queues, limit, worker, token, choice)
 
         try:
             # On SQLite the statement is its own transaction, and an idle look takes no write lock.

@@ -18,11 +18,25 @@ from celeriac.conf import options
 #: How many times MAX_MESSAGE_BYTES an inflated body may have.
 _FACTOR = 16
 
-#: kombu's names of a compression → a function (data, most bytes) → the first bytes of what it holds.
-_INFLATE: dict[str, Callable[[bytes, int], bytes]] = {
-    "application/x-gzip": lambda data, most: zlib.decompressobj().decompress(data, most),
-    "application/x-bz2": lambda data, most: bz2.BZ2Decompressor().decompress(data, most),
-    "application/x-lzma": lambda data, most: lzma.LZMADecompressor().decompress(data, most),
+#: A bomb is found out in steps of so many bytes, of which none is kept.
+_STEP = 1024 * 1024
+
+
+class _Deflated:
+    """zlib's decompressor, whose rest the caller has to keep, as the others are."""
+
+    def __init__(self) -> None:
+        self._real = zlib.decompressobj()
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        return self._real.decompress(data or self._real.unconsumed_tail, most)
+
+
+#: kombu's names of a compression → what inflates it in steps.
+_INFLATE: dict[str, Callable[[], Any]] = {
+    "application/x-gzip": _Deflated,
+    "application/x-bz2": bz2.BZ2Decompressor,
+    "application/x-lzma": lzma.LZMADecompressor,
 }
 
 
@@ -62,10 +76,22 @@ def _inflated(kind: str, body: Any) -> bytes:
     if kind not in _INFLATE:
         raise ValueError(_unreadable(kind))
     most = _FACTOR * options().max_message_bytes
-    inflated = _INFLATE[kind](body, most + 1)
-    if len(inflated) > most:
+    if _is_larger(_INFLATE[kind](), body, most):
         raise ValueError(f"its body inflates to more than {most:,} bytes")
-    return inflated
+    return bytes(_INFLATE[kind]().decompress(body, most))
+
+
+def _is_larger(inflating: Any, body: bytes, most: int) -> bool:
+    size = 0
+    while step := inflating.decompress(body, _STEP):
+        size += len(step)
+        if size > most:
+            return True
+        # The rest of it is with the decompressor, which takes no more at its end.
+        if getattr(inflating, "eof", False):
+            return False
+        body = b""
+    return False
 
 
 def _unreadable(kind: object) -> str:

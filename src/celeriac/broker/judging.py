@@ -8,7 +8,7 @@ from celeriac.broker import clock
 from celeriac.broker.queries.base import Claimed
 from celeriac.broker.settlements import Settlement, Settlements, Verb
 from celeriac.conf import options
-from celeriac.dead_letters import EXPIRED, dead_lettered
+from celeriac.dead_letters import EXPIRED, NEVER_FINISHED, dead_lettered
 
 logger = logging.getLogger(__name__)
 
@@ -51,5 +51,5 @@ def _unfit(message: Claimed) -> str | None:
     if message.expires_at is not None and message.expires_at <= clock.now():
         return EXPIRED
     if message.deliveries > options().max_deliveries:
-        return f"delivered {message.deliveries - 1} times and never finished"
+        return f"{NEVER_FINISHED}{message.deliveries - 1} times and never finished"
     return None

@@ -18,6 +18,8 @@ def is_too_deep(text: str | bytes | None, most: int = MOST_LEVELS) -> bool:
     """Whether JSON goes deeper than `most` levels; what is no JSON may pass for it."""
     if text is None:
         return False
+    if len(text) <= most:
+        return False
     opened = text.count("[") + text.count("{") if isinstance(text, str) else _opened(text)
     # Nearly all have fewer brackets than that.
     return opened > most and _depth_passes(_as_text(text), most)
@@ -33,7 +35,8 @@ def _depth_passes(text: str, most: int) -> bool:
 
 
 def _opened(text: Any) -> int:
-    return bytes(text).count(b"[") + bytes(text).count(b"{")
+    whole = bytes(text)
+    return whole.count(b"[") + whole.count(b"{")
 
 
 def _as_text(text: Any) -> str:

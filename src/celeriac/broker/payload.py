@@ -121,4 +121,10 @@ def _moment(eta: object) -> int | None:
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value)[:255]
+    """For a column beside the exact message, which a consumer refuses for a name that no column can hold."""
+    if value is None:
+        return None
+    text = str(value)[:255]
+    if not text.isascii() or "\x00" in text:
+        text = text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    return text

@@ -1,5 +1,6 @@
 """kombu's quality of service: how much a channel may hold, and its acks, handed to the deliveries."""
 
+import logging
 import threading
 from collections.abc import Collection
 from typing import Any
@@ -8,6 +9,8 @@ from kombu.transport import virtual
 
 from celeriac.broker.declaring import BROADCAST_SECONDS
 from celeriac.broker.deliveries import Held
+
+logger = logging.getLogger(__name__)
 
 #: Begins the tag of a message of a transient queue: it left its table when it was delivered.
 TRANSIENT_TAG = "transient-"
@@ -58,7 +61,15 @@ class QoS(virtual.QoS):
         elif requeue:
             self._deliveries.requeue(delivery_tag)
         else:
-            self._deliveries.bury(delivery_tag, "rejected by the worker")
+            self.bury(delivery_tag, "rejected by the worker")
+
+    def bury(self, delivery_tag: str, reason: str) -> None:
+        """Move a message to the dead letters; of a transient queue's nothing is kept."""
+        if delivery_tag.startswith(TRANSIENT_TAG):
+            logger.error("A message of a transient queue is left out: %s.", reason)
+            self._forget(delivery_tag)
+        else:
+            self._deliveries.bury(delivery_tag, reason)
 
     def give_back(self, delivery_tags: Collection[str]) -> None:
         """Return messages that nobody began with; the delivery does not count."""

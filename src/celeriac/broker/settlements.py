@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from celeriac.broker import clock
+from celeriac.broker.queries import restoring
 from celeriac.broker.queries.base import STEP, Queries
 
 logger = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ def write(connection: Any, queries: Queries, batch: Batch) -> None:
         for pairs in _steps(buried):
             queries.bury(connection, pairs, reason, clock.now())
     for worker, token in batch.doubtful:
-        queries.undo_claim(connection, worker, token)
+        restoring.undo_claim(connection, worker, token)
 
 
 def _steps(pairs: list[Pair]) -> list[list[Pair]]:

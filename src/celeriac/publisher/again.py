@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django_celery_results.models import TaskResult
 
 from celeriac.broker import accepting, caller
-from celeriac.broker.payload import MessageTooLarge
+from celeriac.broker.refusal import MessageRefused
 from celeriac.database.inserting import insert_all
 from celeriac.errors import CannotBeSentAgain
 from celeriac.models import TaskRecord
@@ -109,7 +109,7 @@ def _decide(app: Celery, alias: str, task_ids: list[str], judge: Judge, decided:
         try:
             judge.allow(task_id)
             decided.sent[task_id] = _message(app, task_id, texts)
-        except (CannotBeSentAgain, MessageTooLarge) as error:
+        except (CannotBeSentAgain, MessageRefused) as error:
             decided.refused[task_id] = str(error)
 
 

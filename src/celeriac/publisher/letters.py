@@ -15,7 +15,8 @@ from django.db.models import F, QuerySet
 from django_celery_results.models import TaskResult
 
 from celeriac.broker import address, caller, resending
-from celeriac.broker.payload import MessageTooLarge, check_size
+from celeriac.broker.payload import check_size
+from celeriac.broker.refusal import MessageRefused
 from celeriac.errors import CannotBeSentAgain
 from celeriac.models import DeadLetter
 from celeriac.publisher import batches
@@ -131,7 +132,7 @@ def _decide(
             if found[key].task_id:
                 judge.allow(found[key].task_id or "", is_dead=True)
             decided.sent[key] = found[key], raw
-        except (CannotBeSentAgain, MessageTooLarge) as error:
+        except (CannotBeSentAgain, MessageRefused) as error:
             decided.refused[key] = str(error)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from celery import Celery, signals, states
 from celery.app.task import Context
-from celery.exceptions import WorkerLostError
+from celery.exceptions import InvalidTaskError, NotRegistered, WorkerLostError
 from celery.worker.strategy import proto1_to_proto2
 
 from celeriac.broker import reading
-from celeriac.dead_letters import EXPIRED, REVOKED, dead_lettered
+from celeriac.dead_letters import EXPIRED, REVOKED, UNKNOWN_TASK, UNREADABLE, dead_lettered
 from celeriac.results import writer
 from celeriac.results.backend import DatabaseBackend
 
@@ -64,7 +64,7 @@ def _request_in(app: Celery, payload: str) -> dict[str, Any]:
         request["reply_to"] = message.properties.get("reply_to")
         request["correlation_id"] = message.properties.get("correlation_id")
     except Exception as error:  # noqa: BLE001 - that may be why it was given up, and has been logged
-        logger.warning("What waits for a task that was given up cannot be read: %r", error)
+        logger.debug("What waits for a task that was given up cannot be read: %r", error)
     return request
 
 
@@ -81,5 +81,12 @@ def _finish(app: Celery, request: Context, reason: str) -> None:
         backend.mark_as_revoked(request.id, reason=word, request=request, store_result=has_result)
         signals.task_revoked.send(task, request=request, terminated=False, signum=None, expired=has_expired)
     else:
-        error = WorkerLostError(f"The task was given up: {reason}.")
+        error = _error_of(request, reason)
         backend.mark_as_failure(request.id, error, request=request, store_result=has_result)
+
+
+def _error_of(request: Context, reason: str) -> Exception:
+    text = f"The task was given up: {reason}."
+    if reason.startswith(UNKNOWN_TASK):
+        return NotRegistered(f"{request.task}: {text}")
+    return InvalidTaskError(text) if reason.startswith(UNREADABLE) else WorkerLostError(text)

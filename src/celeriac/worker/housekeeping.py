@@ -36,7 +36,7 @@ def connect() -> None:
 
 def tidy(app: Celery) -> Iterator[int]:
     """Delete in steps; yield how many rows at each one."""
-    # With another broker they are of the outbox.
+    # With another broker they are beside the results: of the outbox, and of what could not be run.
     yield from retention.expire_dead_letters(address.alias_of(app) or results_alias())
     backend = app.backend
     # Its own clean-up keeps records as long as results. 0 or None keeps everything.

@@ -11,7 +11,7 @@ from celery import Celery, signals
 from celery._state import get_current_worker_task
 from django.db import Error
 
-from celeriac.broker import deliveries, presence, reaper, server_settings
+from celeriac.broker import compression, deliveries, presence, reaper, server_settings
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.database import failures, forks
 from celeriac.errors import CeleriacError
@@ -32,6 +32,8 @@ from celeriac.worker import (
 from celeriac.worker.late_acks import LateAcks
 from celeriac.worker.orders import FollowOrders
 from celeriac.worker.rate_limits import RateLimits
+from celeriac.worker.refusals import Refusals
+from celeriac.worker.unknown_tasks import UnknownTasks
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +48,7 @@ def install(app: Celery) -> None:
     spawning.install(app)
     housekeeping.connect()
     finished.connect()
-    app.steps["consumer"] |= {FollowOrders, LateAcks, RateLimits}
+    app.steps["consumer"] |= {FollowOrders, LateAcks, RateLimits, Refusals, UnknownTasks}
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
@@ -110,8 +112,10 @@ def _start(app: Celery, instance: Any, found: preflight.Preflight) -> None:
     if found.results_alias is not None:
         flushing.start(found.broker_alias, found.results_alias)
         received.connect()
-    # Attempts are ours whatever backend has the results.
+    # Attempts and dead letters are ours whatever backend has the results.
     writer.start()
+    if found.broker_alias is None:
+        compression.bound_kombus()
     given_up.connect(app, instance.hostname)
     if found.outbox_alias is not None:
         relay.start(app, found.outbox_alias)

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from celeriac.broker.queries.choice import Choice
 from celeriac.database.inserting import Insert, Target, insert_all
 
 #: Rows that one statement changes at most.
@@ -110,7 +111,13 @@ class Queries:
         insert_all(connection, [messages([message.row()])], row_bytes=len(message.payload))
 
     def claim(
-        self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int
+        self,
+        connection: Connection,
+        queues: Sequence[str],
+        limit: int,
+        worker: int,
+        token: int,
+        choice: Choice | None = None,
     ) -> list[Claimed]:
         """Make up to `limit` messages the worker's own, soonest first; a lost worker gets none."""
         raise NotImplementedError
@@ -157,15 +164,6 @@ class Queries:
             "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL"
             f" WHERE {self.fence(held)}",
             fenced(held),
-        )
-
-    def undo_claim(self, connection: Connection, worker: int, token: int) -> int:
-        """Give back what a claim took whose answer never came. Index: celeriac_message_claimed."""
-        return execute(
-            connection,
-            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL,"
-            " deliveries = deliveries - 1 WHERE claimed_by = %s AND claim_token = %s",
-            (worker, token),
         )
 
     def bury(self, connection: Connection, held: Sequence[tuple[int, int]], reason: str, now: int) -> int:

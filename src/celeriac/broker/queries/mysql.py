@@ -6,6 +6,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
 from celeriac.broker.queries import base
+from celeriac.broker.queries.choice import EVERYTHING, Choice
 
 _COLUMNS = ", ".join(f"message.{column}" for column in base.CLAIMED_COLUMNS.split(", "))
 
@@ -27,9 +28,15 @@ class MysqlQueries(base.Queries):
         )
 
     def claim(
-        self, connection: Connection, queues: Sequence[str], limit: int, worker: int, token: int
+        self,
+        connection: Connection,
+        queues: Sequence[str],
+        limit: int,
+        worker: int,
+        token: int,
+        choice: Choice | None = None,
     ) -> list[base.Claimed]:
-        rows = self._lock_soonest(connection, queues, limit, worker)
+        rows = self._lock_soonest(connection, queues, limit, worker, choice or EVERYTHING)
         if rows:
             base.execute(
                 connection,
@@ -40,7 +47,7 @@ class MysqlQueries(base.Queries):
         return base.in_order([_taken(row, token) for row in rows])
 
     def _lock_soonest(
-        self, connection: Connection, queues: Sequence[str], limit: int, worker: int
+        self, connection: Connection, queues: Sequence[str], limit: int, worker: int, only: Choice
     ) -> list[tuple[Any, ...]]:
         """Read the soonest of all queues without a lock, and lock what is claimed, by the primary key.
 
@@ -48,7 +55,7 @@ class MysqlQueries(base.Queries):
         """
         near = (
             f"(SELECT id, turn, {base.place_in(None, 'one')} FROM (SELECT id, turn FROM celeriac_message"
-            f" WHERE queue = %s AND {base.READY} ORDER BY turn, id LIMIT %s) AS one)"
+            f" WHERE queue = %s AND {base.READY}{only.sql} ORDER BY turn, id LIMIT %s) AS one)"
         )
         candidates = " UNION ALL ".join([near] * len(queues))
         spare = base.with_spare(limit)
@@ -61,7 +68,7 @@ class MysqlQueries(base.Queries):
             " AND EXISTS (SELECT 1 FROM celeriac_worker WHERE id = %s AND NOT is_lost)"
             # In the order of the inner part: sorted once more, it would lock every candidate.
             " LIMIT %s FOR UPDATE SKIP LOCKED",
-            (*(value for queue in queues for value in (queue, spare)), spare, worker, limit),
+            (*_near(queues, only, spare), spare, worker, limit),
         )
 
     def promote(self, connection: Connection, now: int) -> int:
@@ -88,6 +95,10 @@ class MysqlQueries(base.Queries):
 
     def unlock(self, connection: Connection, name: str) -> None:
         base.fetch(connection, "SELECT RELEASE_LOCK(%s)", (name,))
+
+
+def _near(queues: Sequence[str], only: Choice, limit: int) -> list[Any]:
+    return [value for queue in queues for value in (queue, *only.values, limit)]
 
 
 def _taken(row: tuple[Any, ...], token: int) -> tuple[Any, ...]:

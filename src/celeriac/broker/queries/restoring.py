@@ -1,4 +1,4 @@
-"""The messages of a dead worker: ready again; and what a crash of the server made ready: claimed again."""
+"""Ready again: the messages of a dead worker, or of a claim nobody knows of. Held again: what a crash undid."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,6 +70,16 @@ def claim_again(connection: Connection, worker: int, held: Iterable[tuple[int, i
             (worker, token, message),
         )
         for message, token in sorted(held)
+    )
+
+
+def undo_claim(connection: Connection, worker: int, token: int) -> int:
+    """Give back what a claim took whose answer never came. Index: celeriac_message_claimed."""
+    return execute(
+        connection,
+        "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL,"
+        " deliveries = deliveries - 1 WHERE claimed_by = %s AND claim_token = %s",
+        (worker, token),
     )
 
 

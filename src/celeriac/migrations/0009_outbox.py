@@ -14,7 +14,7 @@ def compare_every_letter(apps, schema_editor):
 class Migration(migrations.Migration):
     # MySQL cannot take DDL back; Django refuses it within a transaction.
     atomic = False
-    dependencies = [("celeriac", "0009_attempt")]
+    dependencies = [("celeriac", "0008_attempt")]
     operations = [
         migrations.CreateModel(
             name="Outbox",
