@@ -1,4 +1,4 @@
-"""Ready again: the messages of a dead worker, or of a claim nobody knows of. Held again: what a crash undid."""
+"""Ready again: messages of a dead worker, or of a claim nobody knows of. Held again: what a crash undid."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
