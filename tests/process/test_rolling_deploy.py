@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tests.process.project import Project, wait_until
 
-TASKS = 300
+#: RabbitMQ and Redis give each to an old worker first, every other time.
+TASKS, TASKS_OF_OTHER_BROKERS = 300, 100
 MOST_RETURNS = 3
 
 #: Known to every worker; says which messages came to one that did not know their task.
@@ -33,20 +34,22 @@ NEW = """
 
 def test_a_new_task_is_run_by_the_workers_that_know_it(project: Project, tmp_path: Path) -> None:
     ledger, returns = tmp_path / "ledger", tmp_path / "returns"
+    is_database = project.broker().startswith("django")
+    tasks = TASKS if is_database else TASKS_OF_OTHER_BROKERS
     project.write("watching/tasks.py", WATCHING.format(returns=str(returns)))
     with project.worker("-c", "2", "-n", "old@%h") as old:
         project.write("newer/tasks.py", NEW)
         project.python(
             f"""
             from newer.tasks import new
-            result = [new.delay({str(ledger)!r}, number).id for number in range({TASKS})]
+            result = [new.delay({str(ledger)!r}, number).id for number in range({tasks})]
             """
         )
         old.wait_for_line("newer.tasks.new")
         # What it knows goes on beside them.
         beside = project.python("from tasks import add; result = add.delay(1, 1).get(timeout=30)")
         with project.worker("-c", "2", "-n", "new@%h") as newer:
-            done = {"SUCCESS": TASKS + 1}
+            done = {"SUCCESS": tasks + 1}
             wait_until(lambda: project.statuses() == done, "each is run by the worker that knows it")
             assert (old.stop(), newer.stop()) == (0, 0)
         letters = project.python(
@@ -55,8 +58,8 @@ def test_a_new_task_is_run_by_the_workers_that_know_it(project: Project, tmp_pat
 
     assert beside == 2
     assert letters == 0
-    assert sorted(map(int, ledger.read_text().split())) == list(range(TASKS))
-    if "django" in project.broker():
+    assert sorted(map(int, ledger.read_text().split())) == list(range(tasks))
+    if is_database:
         # RabbitMQ and Redis let nobody choose what they are given.
         assert max(Counter(returns.read_text().split()).values()) <= MOST_RETURNS
 

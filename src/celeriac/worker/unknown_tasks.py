@@ -7,6 +7,7 @@ letter at once would end each task of a deploy as FAILURE.
 """
 
 import logging
+import random
 import time
 from functools import partial
 from typing import Any
@@ -27,11 +28,13 @@ logger = logging.getLogger(__name__)
 #: Looks at what is left out; more often where it is given up soon.
 _LOOK_SECONDS, _LOOKS = 30.0, 4
 #: How long a message is held back: a part of the time since it came for the first time, within these bounds.
-_SHORTEST_SECONDS, _LONGEST_SECONDS, _PART = 1.0, 5.0, 4
+_SHORTEST_SECONDS, _LONGEST_SECONDS, _PART = 1.0, 5.0, 8
 #: A quorum queue of RabbitMQ 4 drops a message that was returned twenty times, and says how often it was.
 _RETURNS, _MOST_RETURNS, _LONGEST_OF_QUORUM_SECONDS, _PART_OF_QUORUM = "x-delivery-count", 15, 300.0, 2
 #: With more than that in its hands this worker takes no others, and leaves them to those that know them.
-_MOST_HELD, _MOST_REMEMBERED = 50, 10_000
+#: RabbitMQ returns a message to its old place, in front of those that the worker knows.
+_MOST_HELD, _MOST_HELD_OF_AMQP = 50, 500
+_MOST_REMEMBERED = 10_000
 
 
 class UnknownTasks(bootsteps.StartStopStep):
@@ -102,7 +105,8 @@ class UnknownTasks(bootsteps.StartStopStep):
             self._met.pop(key, None)
             return refusals.give_up(consumer, message, f"{UNKNOWN_TASK} for {age:.0f} s")
         # As for a task with an ETA: others must not wait for it.
-        is_beside = self._held < _MOST_HELD
+        is_amqp = consumer.connection.transport.driver_type == "amqp"
+        is_beside = self._held < (_MOST_HELD_OF_AMQP if is_amqp else _MOST_HELD)
         if is_beside:
             self._held += 1
             consumer.qos.increment_eventually()
@@ -123,7 +127,8 @@ class UnknownTasks(bootsteps.StartStopStep):
 
 def _pause(age: float, *, is_counted: bool) -> float:
     longest, part = (_LONGEST_OF_QUORUM_SECONDS, _PART_OF_QUORUM) if is_counted else (_LONGEST_SECONDS, _PART)
-    return min(max(age / part, _SHORTEST_SECONDS), longest)
+    # Returned one by one every other goes to a worker that knows it; of many at once it has room for few.
+    return min(max(age / part, _SHORTEST_SECONDS), longest) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
 
 
 def _known(consumer: Any) -> list[str]:
