@@ -7,13 +7,14 @@ PROCESSES ?= 2
 PYTEST = -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench
+.PHONY: help demo test lint bench soak
 
 help:
 	@echo "make demo              the example: web page and worker; ARGS=--once runs it once and ends"
 	@echo "make test              every check and every test; ARGS=\"-k publish\" is handed to pytest"
 	@echo "make lint              only the checks: style, types, import layers"
 	@echo "make bench             Celeriac beside its peers, on this machine; ARGS=--quick, ARGS=--help"
+	@echo "make soak              what is lost when processes are killed, for hours; ARGS=--quick, ARGS=--help"
 
 demo:
 	@$(PYTHON) tools/environment.py demo
@@ -33,3 +34,7 @@ lint:
 bench:
 	@$(PYTHON) tools/environment.py bench
 	@.venv-bench/bin/python -m benchmarks $(ARGS)
+
+soak:
+	@$(PYTHON) tools/environment.py bench
+	@.venv-bench/bin/python -m soak $(ARGS)

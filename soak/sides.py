@@ -10,6 +10,7 @@ from benchmarks.places import Place
 
 #: Tasks at once in each worker; there are two workers.
 CONCURRENCY = 2
+SLOTS_OF_ALL = 2 * CONCURRENCY
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 BROKERS = {"rabbitmq": "RabbitMQ", "redis": "Redis"}
 _OURS = ("manage.py", "celery", "start", "-c", str(CONCURRENCY), "-n", "{node}@%h")

@@ -1,0 +1,1 @@
+"""The report of a run: docs/reliability.md and .json."""
