@@ -5,9 +5,10 @@ import signal
 from soak.counts import Counts
 from soak.faults.base import SLOTS, Fault
 from soak.scene import Scene
+from soak.worker import Worker
 
 SOFT_SECONDS = 1.0
-LONGEST_SECONDS = 3.0
+LONGEST_SECONDS = 5.0
 AGAIN_SECONDS = 5.0
 
 
@@ -19,18 +20,17 @@ class SoftShutdown(Fault):
     settings = {"CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT": SOFT_SECONDS}
 
     def strike(self, scene: Scene) -> None:
-        """One worker after the other, each in the middle of its tasks."""
-        stops = max(2, scene.sizes.blows // 2)
-        scene.produce(stops * 6, longest=LONGEST_SECONDS)
+        """Whichever runs something; the others have room for what it is cut short in."""
         scene.start_two()
-        for number in range(stops):
-            worker = scene.workers[f"w{number % 2}"]
-            scene.wait_for_ready(worker)
-            self._wait_until_it_runs_something(scene, worker.children)
+        for _ in range(max(2, scene.sizes.blows // 2)):
+            scene.produce(SLOTS, longest=LONGEST_SECONDS)
+            worker = self._busy(scene)
             scene.struck(worker.pid)
             worker.send(signal.SIGQUIT)
             scene.wait_for(lambda worker=worker: not worker.is_alive, f"{worker.node} ends")  # type: ignore[misc]  # mypy infers no default
-            scene.start(worker.node)
+            scene.wait_for_ready(scene.start(worker.node))
+            scene.wait_for_published()
+            scene.wait_for_runs(1.0)
 
     def most_duplicates(self, scene: Scene) -> int:
         """What was cut short."""
@@ -41,14 +41,19 @@ class SoftShutdown(Fault):
         latest = counts.recovered_max or 0
         return [f"ran again after {latest:.1f} s"] if latest > SOFT_SECONDS + AGAIN_SECONDS else []
 
-    def _wait_until_it_runs_something(self, scene: Scene, children: list[int]) -> None:
-        def runs() -> bool:
-            scene.ledger.look()
-            if len(scene.ledger.ended) == scene.ordered:
-                return True  # The others were quicker.
-            return any(
-                start.process in children and (start.number, start.process) not in scene.ledger.ends
-                for start in scene.ledger.starts
-            )
+    def _busy(self, scene: Scene) -> Worker:
+        """A worker that runs a task, once there is one."""
+        found: list[Worker] = []
 
-        scene.wait_for(runs, "it runs a task")
+        def one_runs() -> bool:
+            scene.ledger.look()
+            running = {
+                start.parent
+                for start in scene.ledger.starts
+                if (start.number, start.process) not in scene.ledger.ends
+            }
+            found.extend(worker for worker in scene.workers.values() if worker.pid in running)
+            return bool(found)
+
+        scene.wait_for(one_runs, "a worker runs a task")
+        return found[0]
