@@ -6,7 +6,7 @@ from contextlib import suppress
 from queue import Empty
 from typing import Any
 
-from celeriac.broker import payload
+from celeriac.broker import clock, payload
 from celeriac.broker.compression import inflate
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.publishing import Publishing
@@ -169,6 +169,7 @@ class Channel(Publishing):
         tag = f"{claimed.id}-{claimed.token}"
         try:
             raw = _raw(claimed.payload, tag, redelivered=claimed.deliveries > 1)
+            _is_due(raw)
             inflate(raw, self.decode_body)
             return self.Message(raw, channel=self)
         except Exception as error:  # noqa: BLE001 - any type may be registered with kombu's JSON
@@ -194,6 +195,16 @@ class Channel(Publishing):
         if self.connection is not None:
             self.connection.close_channel(self)
         self.exchange_types = None
+
+
+def _is_due(message: Any) -> None:
+    """By the database's clock it is: a host whose clock is behind must not hold it for as long again."""
+    headers = message.get("headers") or {}
+    if not (eta := headers.get("eta")):
+        return
+    with suppress(ValueError):  # Celery's worker says so.
+        if clock.parse(str(eta)) > clock.now():
+            headers["eta"] = None
 
 
 def _raw(text: str, tag: str, *, redelivered: bool) -> Any:

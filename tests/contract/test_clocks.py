@@ -1,0 +1,53 @@
+"""Fault F16: the clock of a worker's host is wrong; when a task is due says the database."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from celeriac.broker import clock
+from celeriac.models import Message
+from tests.broker import message
+from tests.broker import wait_until as wait
+
+
+@pytest.fixture
+def channel(connection):
+    return connection.default_channel
+
+
+def publish_due_soon(broker, channel):
+    eta = (datetime.now(UTC) + timedelta(seconds=0.3)).isoformat()
+    channel.store.publish("mails", message(headers={"eta": eta, "id": "a", "task": "t"}))
+    return eta
+
+
+def received(channel):
+    channel.connection.deliveries.promote_due(["mails"])
+    return channel.basic_get("mails")
+
+
+def test_a_task_is_not_held_again_where_the_clock_is_behind(broker, channel, monkeypatch):
+    publish_due_soon(broker, channel)
+    if broker == "default":
+        # SQLite has no clock of its own: by the host's it becomes due, and then that is turned back.
+        wait(lambda: channel.connection.deliveries.promote_due(["mails"]).promoted, "it is due")
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() - clock.seconds(3600))
+
+    found = wait(lambda: received(channel), "it is due by the database's clock")
+
+    assert found.headers["eta"] is None
+
+
+def test_a_clock_that_is_ahead_makes_no_task_early(broker, channel, monkeypatch):
+    if broker == "default":
+        pytest.skip("SQLite's clock is the host's.")
+    eta = publish_due_soon(broker, channel)
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + clock.seconds(3600))
+
+    found = wait(lambda: received(channel), "it is due by the database's clock")
+
+    assert datetime.now(UTC) >= datetime.fromisoformat(eta)
+    assert found.headers["eta"] == eta
+    assert Message.objects.using(broker).count() == 1
