@@ -51,3 +51,13 @@ def test_a_clock_that_is_ahead_makes_no_task_early(broker, channel, monkeypatch)
     assert datetime.now(UTC) >= datetime.fromisoformat(eta)
     assert found.headers["eta"] == eta
     assert Message.objects.using(broker).count() == 1
+
+
+def test_a_clock_that_is_ahead_ends_no_message_early(broker, channel, monkeypatch):
+    if broker == "default":
+        pytest.skip("SQLite's clock is the host's.")
+    channel.store.publish("mails", message(expiration="60000"))
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + clock.seconds(3600))
+
+    assert channel.basic_get("mails") is not None

@@ -12,7 +12,8 @@ from django.db import connections
 
 from celeriac.broker import judging, presence
 from celeriac.broker.ahead import Ahead
-from celeriac.broker.queries import restoring
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
+from celeriac.broker.queries import clocks, restoring
 from celeriac.broker.queries.base import Claimed, Queries
 from celeriac.broker.queries.choice import Choice
 from celeriac.broker.session import BrokerSession
@@ -93,7 +94,7 @@ class Claims:
             self.left_more = len(claimed) >= limit
             if is_of_loop:
                 self._ahead.looked(queues, asked=limit, found=len(claimed))
-            fit = judging.fit(self._settlements, claimed)
+            fit = judging.fit(self._settlements, claimed, self._clock_ahead)
             if fit or not claimed:
                 return fit
         self.is_cut_short = True
@@ -111,7 +112,7 @@ class Claims:
         found = self._ahead.take(queues, limit, presence.worker_id(self._alias)) if self._ahead else []
         self.left_more = bool(found) and len(found) < limit and bool(self._ahead.queues)
         # They may have expired since.
-        return judging.fit(self._settlements, found) if found else found
+        return judging.fit(self._settlements, found, self._clock_ahead) if found else found
 
     def has_more(self) -> bool:
         """Whether some are claimed ahead, or there are more to claim."""
@@ -208,6 +209,12 @@ class Claims:
             self._settlements.doubt(worker, token)
             raise
         return claimed
+
+    def _clock_ahead(self) -> int:
+        try:
+            return self._session.run(clocks.ahead, atomic=False)
+        except (BrokerConnectionLost, BrokerRefused):
+            return 0  # What was claimed must not be lost over it.
 
     def _keep(self, connection: Any, worker: int, batch: Batch) -> None:
         """Over a new connection to a server, claim again what we have: a crash may have taken the claim back.

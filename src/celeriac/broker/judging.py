@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from celeriac.broker import clock
 from celeriac.broker.queries.base import Claimed
@@ -13,11 +13,18 @@ from celeriac.dead_letters import EXPIRED, NEVER_FINISHED, dead_lettered
 logger = logging.getLogger(__name__)
 
 
-def fit(settlements: Settlements, claimed: Sequence[Claimed]) -> list[Claimed]:
-    """Those to deliver; the others are given up. One line for many: a backlog may have expired."""
-    delivered, reasons = [], Counter[str]()
+def fit(
+    settlements: Settlements, claimed: Sequence[Claimed], ahead: Callable[[], int] = int
+) -> list[Claimed]:
+    """Those to deliver; the others are given up. One line for many: a backlog may have expired.
+
+    `ahead`: how far this host's clock is ahead of the database's; asked where something seems to be expired.
+    """
+    delivered, reasons, now = [], Counter[str](), clock.now()
+    if any(message.expires_at is not None and message.expires_at <= now for message in claimed):
+        now -= max(0, ahead())
     for message in claimed:
-        reason = _unfit(message)
+        reason = _unfit(message, now)
         if reason is None:
             delivered.append(message)
         else:
@@ -47,8 +54,8 @@ def _give_up(settlements: Settlements, message: Claimed, reason: str) -> None:
         )
 
 
-def _unfit(message: Claimed) -> str | None:
-    if message.expires_at is not None and message.expires_at <= clock.now():
+def _unfit(message: Claimed, now: int) -> str | None:
+    if message.expires_at is not None and message.expires_at <= now:
         return EXPIRED
     if message.deliveries > options().max_deliveries:
         return f"{NEVER_FINISHED}{message.deliveries - 1} times and never finished"
