@@ -40,8 +40,8 @@ class Stopped(Fault):
             scene.wait_for(lambda: HELD_FOR_LOST in stopped.log(), "the stopped worker learns of its loss")
 
     def most_duplicates(self, scene: Scene) -> int:
-        """What it ran; its pool may have ended a task and begun another one before all of it stood still."""
-        return SLOTS
+        """What it ran, and what its processes had been handed and began before all of it stood still."""
+        return 2 * SLOTS
 
     def judge(self, scene: Scene, counts: Counts) -> list[str]:
         """It was given up by the other one."""

@@ -15,7 +15,7 @@ from soak.sizes import SHORT
 
 #: For every database; what is left out for MariaDB differs from PostgreSQL in nothing that it is about.
 EVERYWHERE = ("F1", "F2", "F3", "F6", "F24", "F25", "F26")
-ON_TWO = ("F4", "F7", "F8 publish", "F8 work", "F8 reap", "F8 chord", "F29", "F31")
+ON_TWO = ("F4", "F5", "F7", "F8 publish", "F8 work", "F8 reap", "F8 chord", "F29", "F31")
 ROWS = [
     *((name, row) for name in ("sqlite", "postgresql") for row in (*EVERYWHERE, *ON_TWO)),
     *(("mariadb", row) for row in EVERYWHERE),

@@ -3,16 +3,16 @@
 import logging
 import math
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from celeriac.broker import caller
+from celeriac.broker import caller, presence
+from celeriac.broker.errors import BrokerConnectionLost
 from celeriac.broker.outage import Outage
-from celeriac.broker.wakeup import bells, doorbell
+from celeriac.broker.wakeup import bells, doorbell, other_threads
 from celeriac.broker.wakeup.ears import Ears, unwatch
 from celeriac.broker.wakeup.listen import Listener
 from celeriac.conf import options
@@ -47,7 +47,7 @@ class HubLink:
         self._due_timer: Any = None
         self._promote_timer: Any = None
         self._promoted_at = -math.inf
-        self._is_nudged = False
+        self._is_nudged = self._is_lost = False
         #: Whether the next nudge is about the transient queues too, whose bells are heard otherwise.
         self._looks_everywhere = True
         self._self_pipe = os.pipe()
@@ -68,7 +68,8 @@ class HubLink:
         caller.use_session_in_loop(self._transport.deliveries.session)
         self._transport.deliveries.nudge = self.nudge
         self._transport.deliveries.is_worth_a_look = self._transport.is_worth_a_look
-        self._wake_from_other_threads()
+        other_threads.wake_from(self._loop, self.nudge)
+        presence.presence_for(self._alias).when_held_for_lost = self._on_loss
         self._every(self._poll_seconds(), self._on_tick)
         self._every(_RENEW_SECONDS, self._outage.guard(self._transport.renew_bindings))
         self.nudge()
@@ -81,6 +82,11 @@ class HubLink:
                 os.write(self._self_pipe[1], b"!")
             except OSError:
                 pass  # Full, or closed at the end: there is a wake-up under way, or none needed.
+
+    def _on_loss(self) -> None:
+        """In the presence's thread: what the pool has not begun must not run here too."""
+        self._is_lost = True
+        self.nudge()
 
     def on_consume(self) -> None:
         """There is a new consumer, whose queue may have messages already."""
@@ -96,6 +102,7 @@ class HubLink:
     def close(self) -> None:
         """Take everything out of the loop; may be called twice."""
         self._transport.deliveries.nudge = self._transport.deliveries.is_worth_a_look = None
+        presence.stop_telling(self._alias, self._on_loss)
         caller.use_session_in_loop(None)
         self._transport.deliveries.session.take_time()
         self._cancel(*self._timers, self._due_timer, self._promote_timer)
@@ -130,6 +137,9 @@ class HubLink:
         # Not before the read, which would take the byte of another thread that nudges in between: for ever
         # after there would be no byte, and everybody would rely on it.
         self._is_nudged = False
+        if self._is_lost:
+            self._is_lost = False
+            raise BrokerConnectionLost("The worker begins anew; what it had not begun is with others.")
         if self._loop.consolidate:
             # Processes of the pool wait for their next tasks, which the loop writes at the end of this turn.
             self._loop.call_soon(self._poll_after_nudge)
@@ -234,17 +244,3 @@ class HubLink:
 
     def _every(self, seconds: float, action: Callable[[], None]) -> None:
         self._timers.append(self._loop.call_repeatedly(seconds, action))
-
-    def _wake_from_other_threads(self) -> None:
-        """kombu before 5.7: `call_soon` from a pool's thread waits until the loop wakes, up to 1 s."""
-        if hasattr(self._loop, "_waker"):
-            return
-        original, this_thread = type(self._loop).call_soon, threading.get_ident()
-
-        def call_soon(callback: Any, *args: Any) -> Any:
-            entry = original(self._loop, callback, *args)
-            if threading.get_ident() != this_thread:
-                self.nudge()
-            return entry
-
-        self._loop.call_soon = call_soon

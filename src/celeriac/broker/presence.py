@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from celeriac.broker import clock, naming
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
@@ -50,6 +50,19 @@ def presence_for(alias: str, node: str | None = None) -> "Presence":
         return presence
 
 
+def is_confirmed_since(alias: str, moment: float) -> bool:
+    """Whether the database has said since then, on the monotonic clock, that this process lives."""
+    presence = _presences.get(alias)
+    return presence is None or presence.confirmed_at > moment
+
+
+def stop_telling(alias: str, listener: Callable[[], None]) -> None:
+    """A loop that ends hears no more of it that this process was held for lost."""
+    presence = _presences.get(alias)
+    if presence is not None and presence.when_held_for_lost == listener:
+        presence.when_held_for_lost = None
+
+
 def end_all() -> None:
     """Say farewell for this process; nothing it held may be held any more."""
     with _starting:
@@ -64,12 +77,16 @@ class Presence:
         self.alias = alias
         self.node = node
         self.worker = 0
+        #: Called in the presence's thread when this process has begun anew, because others held it for lost.
+        self.when_held_for_lost: Callable[[], None] | None = None
         self._host = socket.gethostname()
         self._session = BrokerSession(alias)
         self._lock = SessionLock(self._session)
         self._reaper = Reaper(self._session, self._lock, self._host)
         self._has_lock = False
         self._beaten_at = self._swept_at = time.monotonic()
+        #: When the database last said that this process is nobody's lost one.
+        self.confirmed_at = -math.inf
         self._complaints = Complaints(logger)
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -156,10 +173,14 @@ class Presence:
         alive = self._session.run(
             lambda connection, _: workers.beat(connection, self.worker, has_lock=self._has_lock)
         )
-        if not alive and not self._ended.is_set():
+        if alive:
+            self.confirmed_at = time.monotonic()
+        elif not self._ended.is_set():
             logger.warning("This worker was held for lost; its messages went to others. It begins anew.")
             self._lock.release(self.worker)
             self._register()
+            if (tell := self.when_held_for_lost) is not None:
+                tell()
 
     def _wake(self) -> None:
         # Of whatever queues; and only here: the workers of another host look for themselves within a second.

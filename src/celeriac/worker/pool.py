@@ -7,22 +7,34 @@ as a whole (POSIX: a write of up to PIPE_BUF bytes is never parted). All else is
 who is busy, large jobs, and processes that come and go.
 """
 
+import math
 import os
 import pickle
 import select
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from celery.concurrency import asynpool, prefork
 
+from celeriac.broker import presence
+from celeriac.conf import options
+
 _LENGTH = struct.Struct(">i")
 
 
-def shorten(pool: Any) -> None:
-    """Let Celery's own prefork pool, which has not started, go the shorter way; others stay as they are."""
+#: How long a worker that stood still waits for the database to say whose its messages are.
+_LONGEST_DOUBT_SECONDS = 5.0
+
+
+def shorten(pool: Any, broker_alias: str | None) -> None:
+    """Let Celery's own prefork pool, which has not started, go the shorter way; others stay as they are.
+
+    `broker_alias` is the database that carries messages, or None.
+    """
     if type(pool) is prefork.TaskPool and pool.Pool is asynpool.AsynPool:
-        pool.Pool = Pool
+        pool.Pool = type("Pool", (Pool,), {"broker_alias": broker_alias})
 
 
 class _ResultHandler(asynpool.ResultHandler):
@@ -60,6 +72,10 @@ class Pool(asynpool.AsynPool):
     """Celery's, which hands jobs out by itself instead of waiting for the loop."""
 
     ResultHandler = _ResultHandler
+    broker_alias: str | None = None
+    #: When the loop was here last, and since when it is in doubt whether it was held for lost meanwhile.
+    _turned_at = math.inf
+    _doubts_since: float | None = None
 
     def _create_write_handlers(self, hub: Any, **options: Any) -> None:
         quiet = _QuietHub(hub)
@@ -81,12 +97,27 @@ class Pool(asynpool.AsynPool):
 
     def _hand_out(self) -> None:
         """Write to those that are free; what is left is for Celery's own way."""
+        if self._is_in_doubt():
+            return
         all_pipes, busy = self._all_inqueues, self._busy_workers
         if self.outbound_buffer and (free := all_pipes - busy - self._active_writes):
             self._write_to_some(list(free))
         has_more = self.outbound_buffer and len(busy) < len(all_pipes)
         if has_more or not all_pipes.isdisjoint(self._writers):
             self._look_for_room()
+
+    def _is_in_doubt(self) -> bool:
+        """Whether the process has stood still for so long that others may have what it was to run."""
+        now = time.monotonic()
+        if now - self._turned_at > options().lost_after_seconds / 2:
+            self._doubts_since = now
+        self._turned_at = now
+        if self._doubts_since is None:
+            return False
+        is_over = now - self._doubts_since > _LONGEST_DOUBT_SECONDS
+        if is_over or presence.is_confirmed_since(self.broker_alias or "", self._doubts_since):
+            self._doubts_since = None
+        return self._doubts_since is not None
 
 
 class _QuietHub:

@@ -72,9 +72,9 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
     if instance.app is not app:
         return
     forks.close_django_connections(when=lambda: get_current_worker_task() is None)
-    pool.shorten(instance.pool)
     try:
         found = preflight.inspect(app)
+        pool.shorten(instance.pool, found.broker_alias)
         preflight.check_names(app)
         if found.results_alias is not None:
             # Before the name of a killed one is claimed, which gives its messages to others.
