@@ -160,7 +160,9 @@ class Claims:
             if reading.store is not None:
                 reading.store(connection)
             write(connection, queries, batch)
-            return queries.claim(connection, queues, wanted, worker, token, self.choice) if wanted else []
+            claimed = queries.claim(connection, queues, wanted, worker, token, self.choice) if wanted else []
+            self._connection = connection
+            return claimed
 
         try:
             reading = read()
@@ -170,7 +172,7 @@ class Claims:
             claimed = self._session.run(work) if batch or reading.store is not None else []
         except BaseException:
             # The next claim is the loop's own, which tells of the outage.
-            self._ahead.queues = ()
+            self._ahead.queues, self._connection = (), None
             self._settlements.put_back(batch)
             if wanted:
                 self._settlements.doubt(worker, token)
@@ -198,13 +200,16 @@ class Claims:
         def work(connection: Any, queries: Queries) -> list[Claimed]:
             self._keep(connection, worker, batch)
             write(connection, queries, batch)
-            return queries.claim(connection, queues, limit, worker, token, choice)
+            claimed = queries.claim(connection, queues, limit, worker, token, choice)
+            self._connection = connection
+            return claimed
 
         try:
             # On SQLite the statement is its own transaction, and an idle look takes no write lock.
             is_atomic = bool(batch) or connections[self._alias].vendor == "mysql"
             claimed = self._session.run(work, atomic=is_atomic)
         except BaseException:
+            self._connection = None
             self._settlements.put_back(batch)
             self._settlements.doubt(worker, token)
             raise
@@ -229,7 +234,6 @@ class Claims:
             decided = {each.pair for each in (*batch.settlements.values(), *self._settlements.waiting())}
             if kept := restoring.claim_again(connection, worker, held | decided):
                 logger.warning("The database had forgotten %d claims; they are made again.", kept)
-        self._connection = connection
 
     def _release(self, messages: Sequence[Claimed]) -> None:
         for message in messages:

@@ -1,6 +1,6 @@
 """Ready again: messages of a dead worker, or of a claim nobody knows of. Held again: what a crash undid."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
@@ -60,8 +60,12 @@ def begun(connection: Connection, worker: int, most: int) -> list[Begun]:
     return [Begun(*row) for row in rows]
 
 
-def claim_again(connection: Connection, worker: int, held: Iterable[tuple[int, int]]) -> int:
-    """Take what a living worker has by (id, token), if it is ready again. By the primary key, in order."""
+def claim_again(connection: Connection, worker: int, held: Collection[tuple[int, int]]) -> int:
+    """Take what a living worker has by (id, token), if it is ready again. By the primary key, in order.
+
+    One statement where nothing is: while connections break again and again, each more is one that fails.
+    """
+    ready = _ready(connection, [message for message, _ in held])
     return sum(
         execute(
             connection,
@@ -70,6 +74,7 @@ def claim_again(connection: Connection, worker: int, held: Iterable[tuple[int, i
             (worker, token, message),
         )
         for message, token in sorted(held)
+        if message in ready
     )
 
 
@@ -81,6 +86,17 @@ def undo_claim(connection: Connection, worker: int, token: int) -> int:
         " deliveries = deliveries - 1 WHERE claimed_by = %s AND claim_token = %s",
         (worker, token),
     )
+
+
+def _ready(connection: Connection, messages: Sequence[int]) -> set[int]:
+    found = set[int]()
+    for start in range(0, len(messages), STEP // 2):
+        ids = messages[start : start + STEP // 2]
+        rows = fetch(
+            connection, f"SELECT id FROM celeriac_message WHERE id IN ({marks(ids)}) AND state = 1", ids
+        )
+        found.update(message for (message,) in rows)
+    return found
 
 
 def _never_begun(connection: Connection, worker: int, begun: int) -> list[int]:
