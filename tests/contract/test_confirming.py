@@ -62,3 +62,16 @@ def test_a_lost_connection_is_made_anew_and_confirms_too(app, proxy):
     assert [message.headers["id"] for message in received(app, count=2)] == sent
     with app.producer_or_acquire() as producer:
         assert producer.channel.celeriac_confirms
+
+
+def test_after_an_outage_that_this_process_has_seen_it_goes_on(app, proxy):
+    note(app).delay(0)
+    proxy.refuse()
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="was not sent"):
+            note(app).delay(1)
+
+    proxy.come_back()
+
+    note(app).delay(2)
+    assert [message.payload[0] for message in received(app, count=2)] == [[0], [2]]

@@ -56,8 +56,10 @@ def _confirm(channel: Any) -> None:
 @contextmanager
 def _bounded(connection: Any) -> Iterator[None]:
     """Wait for each answer so long at the most: that to a declaration has no limit of its own."""
+    # None where an outage has closed it: kombu leaves it so in its pool, and connects when it is used.
+    underlying = connection.connection or connection.connect()
     try:
-        with connection.connection.transport.having_timeout(_SECONDS):
+        with underlying.transport.having_timeout(_SECONDS):
             yield
     except TimeoutError:
         # The answer may come yet, and the next message must not take it for its own.

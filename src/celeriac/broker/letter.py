@@ -1,6 +1,7 @@
 """A message that a consumer was handed, as the text that its row would have, of any broker."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from kombu import compression
@@ -49,6 +50,31 @@ def text_of(message: Any) -> str:
         return str(dumps(whole))
     except Exception:  # noqa: BLE001 - other clients' headers may hold what JSON has no word for
         return json.dumps(_plain(whole), skipkeys=True, default=repr)
+
+
+def queue_of(message: Any, consumer: Any) -> str:
+    """The queue that it came from, of those that kombu's consumer reads; else what its route says.
+
+    The routing key is no queue's name where a queue is bound to an exchange by another key, or by a pattern.
+    """
+    route = message.delivery_info if isinstance(message.delivery_info, dict) else {}
+    exchange, key = str(route.get("exchange") or ""), str(route.get("routing_key") or "")
+    if (tag := route.get("consumer_tag")) is not None:
+        names = [name for name, its_tag in consumer._active_tags.items() if its_tag == tag]
+    elif exchange:
+        names = list(_matching(message.channel, consumer.queues, exchange, key))
+    else:
+        names = []
+    return str(names[0]) if names else key or exchange
+
+
+def _matching(channel: Any, queues: list[Any], exchange: str, key: str) -> Iterator[str]:
+    """As a virtual transport would route it."""
+    kind = channel.typeof(exchange)
+    for queue in queues:
+        if queue.exchange.name == exchange:
+            table = [kind.prepare_bind(queue.name, exchange, queue.routing_key or "", None)]
+            yield from kind.lookup(table, exchange, key, None)
 
 
 def _as_text(body: bytes, *, is_binary: bool) -> tuple[str, str]:

@@ -82,10 +82,15 @@ def decode(text: str, queues: Any) -> Outgoing:
         way["mandatory"],
         way["immediate"],
         way["exchange"],
-        [_as_entity(each, queues) for each in way["declare"]],
+        declared(way, queues),
         way["timeout"],
         way["confirm_timeout"],
     )
+
+
+def declared(way: Mapping[str, Any], queues: Any) -> list[Any]:
+    """The queues and exchanges that its way needs."""
+    return [_as_entity(each, queues) for each in way["declare"]]
 
 
 def _as_text(entity: Any, queues: Any) -> Any:
@@ -111,7 +116,8 @@ def _as_entity(said: Any, queues: Any) -> Any:
         # Not by `queues[…]`: a queue that is missing there would be read by this worker from then on.
         known = queues.get(said)
         return queues.new_missing(said) if known is None else known
-    kind, attributes = said.pop("kind"), said
+    attributes = dict(said)
+    kind = attributes.pop("kind")
     if kind == "Exchange":
         return Exchange(**attributes)
     exchange = attributes.pop("exchange", None)

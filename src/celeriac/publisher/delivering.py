@@ -15,6 +15,7 @@ from django_celery_results.models import TaskResult
 
 from celeriac.broker import address, writing
 from celeriac.broker.collecting import Collected, collecting
+from celeriac.broker.confirming import confirming
 from celeriac.broker.explaining import explained
 from celeriac.database.inserting import Insert
 from celeriac.results import reviving
@@ -70,7 +71,8 @@ class Delivery:
             self.then(sent)
 
     def _send(self, sent: set[Any]) -> None:
-        with self.app.producer_or_acquire() as producer:
+        # A letter goes when the broker has its message, and not when that is in a socket.
+        with self.app.producer_or_acquire() as producer, confirming(producer):
             for each in self.items:
                 with explained(each.task_name, producer):
                     each.send(producer)

@@ -54,18 +54,23 @@ class Kept:
     def embedded(self) -> dict[str, Any]:
         """What follows the task; protocol 1 is left to Celery."""
         is_of_protocol_2 = isinstance(self.body, list | tuple) and len(self.body) == 3
-        return (self.body[2] or {}) if is_of_protocol_2 else {}
+        embedded = self.body[2] if is_of_protocol_2 else None
+        return embedded if isinstance(embedded, dict) else {}
 
     def followers(self) -> list[str]:
         """The ids of those that fail with it and do not run: the rest of its chain, the body of its chord."""
-        following = [*(self.embedded.get("chain") or ()), self.embedded.get("chord") or {}]
-        ids = [(each.get("options") or {}).get("task_id") for each in following if isinstance(each, dict)]
-        return [each for each in ids if each]
+        chain = self.embedded.get("chain")
+        following = [*(chain if isinstance(chain, list | tuple) else ()), self.embedded.get("chord")]
+        options = [each.get("options") for each in following if isinstance(each, dict)]
+        ids = [each.get("task_id") for each in options if isinstance(each, dict)]
+        return [each for each in ids if each and isinstance(each, str)]
 
     def part(self) -> Part | None:
         """Its place in the header of a chord."""
         group_id = self.headers.get("group")
-        return Part(group_id, self.task_id) if group_id and self.embedded.get("chord") else None
+        if not isinstance(group_id, str) or not group_id or not self.embedded.get("chord"):
+            return None
+        return Part(group_id, self.task_id)
 
     def as_new(self, task_id: str) -> "Kept":
         """The same as a task of its own: in no group, chain or chord, whose ids are others' already."""

@@ -28,6 +28,8 @@ from celeriac.publisher.verdicts import How, Judge, refuse_unaccepted
 from celeriac.results import pending, reviving
 from celeriac.results.retry import is_in_transaction
 
+_NO_MESSAGE = "its text is no message of a task"
+
 
 @dataclass(slots=True)
 class Decided:
@@ -140,13 +142,15 @@ def _raw(app: Celery, letter: DeadLetter) -> dict[str, Any]:
     """The message as JSON says it. Raises CannotBeSentAgain for what no worker would take."""
     try:
         raw = json.loads(letter.payload)
-        headers, properties = raw["headers"], raw["properties"]
+        headers, properties = raw["headers"] or {}, raw["properties"]
         refuse_unaccepted(app, raw["content-type"])
-        raw["body"], properties["delivery_info"]
+        is_one = isinstance(headers, dict) and isinstance(properties, dict) and isinstance(raw["body"], str)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CannotBeSentAgain("its text is no message of a task") from error
-    check_size(len(letter.payload), headers or {})
-    return {**raw, "headers": unexpired(headers or {})}
+        raise CannotBeSentAgain(_NO_MESSAGE) from error
+    if not is_one:
+        raise CannotBeSentAgain(_NO_MESSAGE)
+    check_size(len(letter.payload), headers)
+    return {**raw, "headers": unexpired(headers)}
 
 
 def _kept(letter: DeadLetter, raw: dict[str, Any]) -> Kept:
@@ -161,5 +165,5 @@ def _kept(letter: DeadLetter, raw: dict[str, Any]) -> Kept:
 def _sending(app: Celery, letter: DeadLetter, raw: dict[str, Any]) -> Any:
     broker_alias = address.alias_of(app)
     if broker_alias is None:
-        return lambda producer: resending.to_other_broker(producer, letter.queue, raw)
+        return lambda producer: resending.to_other_broker(producer, app, letter.queue, raw)
     return lambda _: resending.to_database(broker_alias, letter.queue, raw)

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from celeriac.broker import clock
+from celeriac.broker import clock, letter
 from celeriac.models import NAME_LENGTH, DeadLetter
 from celeriac.results import writer
 from celeriac.results.pending import results_alias
@@ -36,7 +36,7 @@ def keep(
         logger.error("A message is deleted, as the project has no database to keep it: %s.", reason)
         message.reject_log_error(logger, consumer.connection_errors)
         return
-    row = _letter_of(message, text, reason, deliveries)
+    row = _letter_of(consumer, message, text, reason, deliveries)
     logger.error("Message %s is a dead letter: %s.", row.task_id or row.queue, reason)
     errors = (*consumer.connection_errors, *consumer.channel_errors)
     settle = partial(consumer.call_soon, message.ack_log_error, logger, errors)
@@ -58,10 +58,9 @@ def _settle(settle: Callable[[], object], written: list[bool]) -> None:
         settle()
 
 
-def _letter_of(message: Any, text: str, reason: str, deliveries: int) -> DeadLetter:
-    route = message.delivery_info if isinstance(message.delivery_info, dict) else {}
+def _letter_of(consumer: Any, message: Any, text: str, reason: str, deliveries: int) -> DeadLetter:
     return DeadLetter(
-        queue=storable(str(route.get("routing_key") or route.get("exchange") or ""), NAME_LENGTH),
+        queue=storable(letter.queue_of(message, consumer.task_consumer), NAME_LENGTH),
         task_id=fitness.task_id_of(message),
         task_name=fitness.task_name_of(message),
         payload=text,
