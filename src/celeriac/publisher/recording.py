@@ -46,13 +46,14 @@ def recording(app: Celery, send: Send) -> Send:
         options.pop("argsrepr", None), options.pop("kwargsrepr", None)
         _refuse_names(name, options)
         alias = alias_of(producer)
+        if alias is not None:
+            compression.check(options.get("compression") or app.conf.task_compression)
         to = _to_other_broker if alias is None else partial(_to_database, alias)
         if alias is None and (alias := outbox.alias_for(app)) is not None:
             to = partial(_to_outbox, alias)
         if alias is not None and after_task.must_wait(alias, _task_id(message)):
             after_task.wait(partial(_send_anew, app, send, name, message, options))
             return None
-        compression.check(options.get("compression") or app.conf.task_compression)
         with explained(name, producer):
             return to(app, send, producer, name, message, options)
 
