@@ -11,7 +11,7 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from celeriac import control
-from celeriac.models import Revocation, TaskRecord
+from celeriac.models import Outbox, Revocation, TaskRecord
 from celeriac.results import retention, revocations
 from celeriac.worker import revoked
 from celeriac.worker.reading_orders import Reader
@@ -198,7 +198,8 @@ def test_what_is_revoked_again_counts_from_then(app, alias):
 
 
 def test_a_revocation_goes_when_its_task_ended_or_never_came(app, alias):
-    app.control.revoke(["ended", "waiting", "due later", "unknown", "fresh", "still in a queue"])
+    names = ["ended", "waiting", "due later", "unknown", "fresh", "still in a queue", "not sent yet"]
+    app.control.revoke(names)
     old = Revocation.objects.using(alias).exclude(value="fresh")
     known = {"task_name": "t", "published_at": timezone.now() - timedelta(days=20)}
     records = TaskRecord.objects.using(alias)
@@ -215,6 +216,7 @@ def test_a_revocation_goes_when_its_task_ended_or_never_came(app, alias):
         "unknown",
         "fresh",
         "still in a queue",
+        "not sent yet",
     }
 
     publish(alias, "mails", "body", headers={"id": "still in a queue"})
@@ -222,9 +224,15 @@ def test_a_revocation_goes_when_its_task_ended_or_never_came(app, alias):
     retention.expire(alias, timedelta(days=1))
     assert "unknown" in {value for _, value in remembered(alias)}, "another broker does not tell what waits"
 
+    Outbox.objects.using(alias).create(task_id="not sent yet", payload="{}")
     old.update(revoked_at=timezone.now() - timedelta(days=31))
     retention.expire(alias, timedelta(days=1))
-    assert {value for _, value in remembered(alias)} == {"due later", "fresh", "still in a queue"}
+    assert {value for _, value in remembered(alias)} == {
+        "due later",
+        "fresh",
+        "still in a queue",
+        "not sent yet",
+    }
 
 
 def test_a_letter_is_a_letter(app, alias):

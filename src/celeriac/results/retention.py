@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.models import Attempt, Chord, ChordPart, DeadLetter, Message, Revocation, TaskRecord
+from celeriac.models import Attempt, Chord, ChordPart, DeadLetter, Message, Outbox, Revocation, TaskRecord
 from celeriac.results.retry import until_stored
 
 #: What never ended is kept that many times longer: it may still wait in a queue.
@@ -91,10 +91,11 @@ def _expired_revocations(alias: str, now: datetime, older_than: timedelta) -> It
     records = TaskRecord.objects.using(alias).filter(task_id=OuterRef("value"))
     has_ended = Exists(records.filter(finished_at__isnull=False))
     yield revocations.filter(has_ended, header="", revoked_at__lt=ended)
-    # Its task may be due later than that, or still wait for a worker.
+    # Its task may be due later than that, or still wait for a worker, or for the broker to come back.
     is_due = ~Exists(records.filter(eta__gt=now))
     is_gone = ~Exists(Message.objects.using(alias).filter(task_id=OuterRef("value")))
-    yield revocations.filter(is_due, is_gone, revoked_at__lt=given_up)
+    is_sent = ~Exists(Outbox.objects.using(alias).filter(task_id=OuterRef("value")))
+    yield revocations.filter(is_due, is_gone, is_sent, revoked_at__lt=given_up)
 
 
 def _delete_in_steps(alias: str, rows: QuerySet[Any], step: int) -> Iterator[int]:
