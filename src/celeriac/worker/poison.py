@@ -1,8 +1,9 @@
 """A cap on deliveries for RabbitMQ and Redis, which hand out a task that kills its worker again and again.
 
 A message that comes back has had a run that did not end, or was only waiting in a worker that ended. How many
-runs have begun is in the task's record; those that ended in a retry do not count. Only messages that come
-back are asked about, by the worker's writer, for its loop must not wait for a database.
+runs have begun is in the task's record; those that ended in a retry do not count, nor those before the task
+was sent again by hand. Only messages that come back are asked about, by the worker's writer, for its loop
+must not wait for a database.
 """
 
 from collections.abc import Callable
@@ -10,11 +11,12 @@ from functools import partial
 from typing import Any
 
 from django.db import Error
+from django.db.models import Max
 
 from celeriac.conf import options
 from celeriac.database.failures import is_passing
 from celeriac.dead_letters import NEVER_FINISHED
-from celeriac.models import TaskRecord
+from celeriac.models import Attempt, TaskRecord
 from celeriac.results import writer
 from celeriac.results.pending import results_alias
 from celeriac.worker import fitness, flushing
@@ -35,7 +37,7 @@ def judge(consumer: Any, message: Any, run: Callable[[Any], object], give_up: Gi
     if flusher is None or running is None or task_id is None:
         run(message)
         return
-    decide = partial(_decide, task_id, message)
+    decide = partial(not_ended, task_id, message)
 
     def ask() -> None:
         go_on = partial(_go_on, consumer, consumer.connection, run, give_up, message)
@@ -45,17 +47,26 @@ def judge(consumer: Any, message: Any, run: Callable[[Any], object], give_up: Gi
     flusher.after_commit(ask)
 
 
-def _decide(task_id: str, message: Any) -> int:
-    """How many runs have begun and have not ended."""
-    records = TaskRecord.objects.using(results_alias()).filter(task_id=task_id)
+def not_ended(task_id: str, message: Any) -> int:
+    """How many runs of a task have begun since it was sent, and have not ended. Raises what is passing."""
     try:
-        begun = records.values_list("attempts", flat=True).first() or 0
+        begun = _begun(task_id)
     except Error as error:
         if is_passing(error):
             raise
         begun = 0
     retries = message.headers.get("retries") if isinstance(message.headers, dict) else 0
     return begun - (retries if isinstance(retries, int) else 0)
+
+
+def _begun(task_id: str) -> int:
+    alias = results_alias()
+    record = TaskRecord.objects.using(alias).filter(task_id=task_id).only("attempts", "sent_again_at").first()
+    if record is None or record.sent_again_at is None:
+        return 0 if record is None else record.attempts
+    # Each run before that was an attempt, for it did not succeed. Of many the oldest rows are gone.
+    before = Attempt.objects.using(alias).filter(task_id=task_id, ended_at__lte=record.sent_again_at)
+    return record.attempts - (before.aggregate(last=Max("number"))["last"] or 0)
 
 
 def _go_on(
