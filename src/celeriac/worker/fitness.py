@@ -18,12 +18,7 @@ def fault_of(message: Any, known_tasks: Container[str]) -> str | None:
     headers = message.headers
     if type(headers) is not dict:
         return f"its headers are no mapping but {type(headers).__name__}"
-    name, task_id, body, limit = (
-        headers.get("task"),
-        headers.get("id"),
-        message.body,
-        options().max_message_bytes,
-    )
+    name, task_id, body = headers.get("task"), headers.get("id"), message.body
     is_known = type(name) is str and name in known_tasks
     # Nearly every message is one of these, and needs no other look at its names.
     if name is not None and not (is_known and _is_plain(task_id)):
@@ -33,11 +28,17 @@ def fault_of(message: Any, known_tasks: Container[str]) -> str | None:
     limit = options().max_message_bytes
     if len(body or b"") > limit and "compression" not in headers:
         return f"its body has {len(body):,} bytes, more than {limit:,}: see CELERIAC['MAX_MESSAGE_BYTES']"
-    if nesting.is_too_deep(body):
+    # Of another type, as pickle, brackets are bytes like any other.
+    if _may_be_json(message.content_type) and nesting.is_too_deep(body):
         return f"its body is nested deeper than {nesting.MOST_LEVELS} levels"
     if name is None:
         return None
     return _unusable(headers) or (_fault_of_arguments(message) if is_known else None)
+
+
+def _may_be_json(content_type: object) -> bool:
+    """Also a type of the project's own."""
+    return content_type is None or "json" in str(content_type)
 
 
 def _is_plain(task_id: object) -> bool:
