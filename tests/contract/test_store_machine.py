@@ -121,9 +121,7 @@ class Machine(RuleBasedStateMachine):
     @rule(claim=claims)
     def doubt(self, claim):
         consumer, _, token = claim
-        consumer.session.run(
-            lambda connection, queries: queries.undo_claim(connection, consumer.worker, token)
-        )
+        consumer.session.run(lambda connection, _: restoring.undo_claim(connection, consumer.worker, token))
         for name in self.held_by(consumer.worker):
             if self.known[name].held == (consumer.worker, token):
                 self.settled(name, "release")
