@@ -54,6 +54,11 @@ class Ahead:
                 self._since = time.monotonic()
         return found
 
+    def pairs(self, worker: int) -> set[tuple[int, int]]:
+        """Id and token of those that wait, if they are still this worker's."""
+        with self._lock:
+            return {(each.id, each.token) for each in self._waiting} if worker == self._worker else set()
+
     def wanted(self, done: int, seconds: float) -> int:
         """How many more to claim, for a worker that did so many in that time."""
         rate = done / max(seconds, _SHORTEST_SECONDS)

@@ -16,7 +16,7 @@ from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import clocks, restoring
 from celeriac.broker.queries.base import Claimed, Queries
 from celeriac.broker.queries.choice import Choice
-from celeriac.broker.session import BrokerSession
+from celeriac.broker.session import BrokerSession, Work
 from celeriac.broker.settlements import Batch, Pair, Settlement, Settlements, Verb, write
 
 logger = logging.getLogger(__name__)
@@ -155,24 +155,24 @@ class Claims:
         # Taken first: what is read then has the results of all of them.
         batch = self._settlements.take()
 
-        def work(connection: Any, queries: Queries) -> list[Claimed]:
+        def work(connection: Any, queries: Queries) -> tuple[Any, list[Claimed]]:
             self._keep(connection, worker, batch)
             if reading.store is not None:
                 reading.store(connection)
             write(connection, queries, batch)
-            claimed = queries.claim(connection, queues, wanted, worker, token, self.choice) if wanted else []
-            self._connection = connection
-            return claimed
+            if not wanted:
+                return connection, []
+            return connection, queries.claim(connection, queues, wanted, worker, token, self.choice)
 
         try:
             reading = read()
             batch = self._writable(batch, reading)
             generation, queues = self._ahead.generation, self._ahead.queues
             wanted = self._wanted(len(batch.settlements)) if queues else 0
-            claimed = self._session.run(work) if batch or reading.store is not None else []
+            claimed = self._run(work) if batch or reading.store is not None else []
         except BaseException:
             # The next claim is the loop's own, which tells of the outage.
-            self._ahead.queues, self._connection = (), None
+            self._ahead.queues = ()
             self._settlements.put_back(batch)
             if wanted:
                 self._settlements.doubt(worker, token)
@@ -197,19 +197,16 @@ class Claims:
     def _claim(self, queues: Sequence[str], limit: int, batch: Batch, choice: Choice | None) -> list[Claimed]:
         worker, token = presence.worker_id(self._alias), self._next_token()
 
-        def work(connection: Any, queries: Queries) -> list[Claimed]:
+        def work(connection: Any, queries: Queries) -> tuple[Any, list[Claimed]]:
             self._keep(connection, worker, batch)
             write(connection, queries, batch)
-            claimed = queries.claim(connection, queues, limit, worker, token, choice)
-            self._connection = connection
-            return claimed
+            return connection, queries.claim(connection, queues, limit, worker, token, choice)
 
         try:
             # On SQLite the statement is its own transaction, and an idle look takes no write lock.
             is_atomic = bool(batch) or connections[self._alias].vendor == "mysql"
-            claimed = self._session.run(work, atomic=is_atomic)
+            claimed = self._run(work, atomic=is_atomic)
         except BaseException:
-            self._connection = None
             self._settlements.put_back(batch)
             self._settlements.doubt(worker, token)
             raise
@@ -220,6 +217,11 @@ class Claims:
             return self._session.run(clocks.ahead, atomic=False)
         except (BrokerConnectionLost, BrokerRefused):
             return 0  # What was claimed must not be lost over it.
+
+    def _run(self, work: Work[tuple[Any, list[Claimed]]], *, atomic: bool = True) -> list[Claimed]:
+        # Known from now on: what was claimed again by a transaction that failed is not.
+        self._connection, claimed = self._session.run(work, atomic=atomic)
+        return claimed
 
     def _keep(self, connection: Any, worker: int, batch: Batch) -> None:
         """Over a new connection to a server, claim again what we have: a crash may have taken the claim back.
@@ -232,7 +234,8 @@ class Claims:
         if connection.vendor != "sqlite":
             held = {each.pair for each in list(self._held.values())}
             decided = {each.pair for each in (*batch.settlements.values(), *self._settlements.waiting())}
-            if kept := restoring.claim_again(connection, worker, held | decided):
+            ahead = self._ahead.pairs(worker)
+            if kept := restoring.claim_again(connection, worker, held | decided | ahead):
                 logger.warning("The database had forgotten %d claims; they are made again.", kept)
 
     def _release(self, messages: Sequence[Claimed]) -> None:
