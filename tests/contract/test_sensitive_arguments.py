@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from celery import group
+from celery import chain, group
 from celery.app.trace import build_tracer
 from kombu import pools
 
@@ -94,3 +94,24 @@ def test_an_error_is_stored_without_them(app, alias, pay):
     assert attempt.message == "the bank refuses ***"
     assert stored.status == "FAILURE"
     assert not [text for text in (stored.result, stored.traceback, attempt.traceback) if SECRET in text]
+
+
+def test_what_follows_in_a_chain_that_failed_tells_none_of_them(app, alias, pay):
+    def bill(data, token=None, card=None):
+        return data
+
+    bill = app.task(bill, name="shop.bill", sensitive=["card"], shared=False)
+    links = chain(pay.s(1, SECRET), bill.s(token=f"{SECRET}-2"), bill.si(1, card=f"{SECRET}-3"))
+    last = links.apply_async()
+    message = json.loads(Message.objects.using(alias).get().payload)
+    args, kwargs, embedded = json.loads(message["body"])
+    request = {**message["headers"], **embedded, "args": args, "kwargs": kwargs, "hostname": "w@h"}
+
+    build_tracer(pay.name, pay, app=app)(
+        message["headers"]["id"], args, kwargs, {**request, "delivery_info": {}, "is_eager": False}
+    )
+
+    for task_id in (last.parent.id, last.id):
+        stored = row(alias, task_id)
+        assert "the bank refuses ***" in stored.result
+        assert not [name for name, value in vars(stored).items() if SECRET in str(value)]

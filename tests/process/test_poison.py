@@ -1,4 +1,4 @@
-"""Tasks that end whoever runs them, among others: run so many times, then a dead letter, on every broker."""
+"""Tasks that end whoever runs them: so many runs, then a dead letter, on every broker; replayed, too."""
 
 from collections import Counter
 from pathlib import Path
@@ -37,6 +37,8 @@ TASKS = """
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
+LETTERS = "from celeriac.models import DeadLetter; result = DeadLetter.objects.count()"
+
 
 def test_poison_is_given_up_and_the_others_run(project: Project, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
@@ -65,10 +67,21 @@ def test_poison_is_given_up_and_the_others_run(project: Project, tmp_path: Path)
                       list(failed.values_list("result", flat=True))]
             """
         )
+        times = Counter(ledger.read_text().split())
+        sent = project.python(
+            """
+            from celeriac import control
+            from celeriac.models import DeadLetter
+            result = control.replay_many(DeadLetter.objects.all()).sent
+            """
+        )
+        wait_until(lambda: project.python(LETTERS) == len(KINDS), f"they end again: {worker.output[-3000:]}")
         assert worker.stop() == 0, worker.output
 
     letters, failed, results = found
-    times = Counter(ledger.read_text().split())
+    again = Counter(ledger.read_text().split())
+    assert sent == len(KINDS)
+    assert {kind: again[kind] for kind in KINDS} == dict.fromkeys(KINDS, 2 * DELIVERIES), worker.output
     assert {kind: times[kind] for kind in KINDS} == dict.fromkeys(KINDS, DELIVERIES), worker.output
     assert {times[str(number)] for number in range(GOOD)} == {1}
     assert [task_id for task_id, _, _ in letters] == failed

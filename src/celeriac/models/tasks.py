@@ -21,7 +21,7 @@ class TaskRecord(models.Model):
     published_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
-    #: How many runs of it have started.
+    #: How many runs of it have started since it was sent, again too.
     attempts = models.IntegerField(default=0)
     #: The exact message, so that it can be sent again: JSON of body, headers, properties and route.
     message = models.TextField(default="")

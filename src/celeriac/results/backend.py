@@ -90,7 +90,13 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
             name = getattr(request, "task", None) or ""
             attempt = failing.attempt_apart(self.app, name, request, exc, traceback)
             keep_attempt(self.alias, attempt)
-        _in_order(partial(super().mark_as_failure, task_id, exc, traceback, request, **options))
+        mark = partial(super().mark_as_failure, task_id, exc, traceback, request, **options)
+
+        def mark_all() -> None:
+            with failing.failing(self.app, request):
+                mark()
+
+        _in_order(mark_all)
 
     def get_state(self, task_id: str) -> str:
         """The state alone: nothing of a result or an error is decoded for it."""

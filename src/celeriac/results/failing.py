@@ -5,6 +5,9 @@ Only text is taken from an exception, and none is ever made from a text.
 
 import re
 import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery, states
@@ -28,6 +31,14 @@ _BY_CLASS = {
 _TAG = re.compile(r"\d+-\d+")
 #: What Celery says of a task whose worker stops before its end, and of one that ran when it was revoked.
 _RETURNED, _TERMINATED = "cancelled by Celery", "terminated"
+
+
+class _Local(threading.local):
+    #: Of the task that fails now.
+    secrets: Sequence[str] = ()
+
+
+_local = _Local()
 
 
 def attempt_of(write: Write, result: Any, request: Any) -> Ended | None:
@@ -77,13 +88,28 @@ def attempt_apart(
     )
 
 
+@contextmanager
+def failing(app: Celery, request: Any) -> Iterator[None]:
+    """Within, its error is also stored for those that follow it and know nothing of its arguments."""
+    before = _local.secrets
+    _local.secrets = _secrets_of(app, getattr(request, "task", None) or "", request)
+    try:
+        yield
+    finally:
+        _local.secrets = before
+
+
 def without_secrets(app: Celery, task_name: str, request: Any, told: Any, traceback: Any) -> tuple[Any, Any]:
     """What is told of an error, and its traceback, without the values of the task's sensitive arguments."""
+    hidden = [*_local.secrets, *_secrets_of(app, task_name, request)]
+    return (without(hidden, told), without(hidden, traceback)) if hidden else (told, traceback)
+
+
+def _secrets_of(app: Celery, task_name: str, request: Any) -> list[str]:
     args, kwargs = getattr(request, "args", None), getattr(request, "kwargs", None)
     if not (args or kwargs) or not isinstance(kwargs or {}, dict):
-        return told, traceback
-    secrets = rules_of(app).of(task_name).secrets(args, kwargs)
-    return (without(secrets, told), without(secrets, traceback)) if secrets else (told, traceback)
+        return []
+    return rules_of(app).of(task_name).secrets(args, kwargs)
 
 
 def described(error: Any) -> tuple[str, str]:

@@ -49,14 +49,20 @@ def ends(alias: str, task_ids: Collection[str]) -> dict[str, TaskResult]:
 
 
 def ended_without_state(alias: str, task_ids: Collection[str]) -> set[str]:
-    """Those of which an attempt says that it was the last, as a task has it that ignores its result."""
+    """Those of which an attempt says that it was the last, as a task has it that ignores its result.
+
+    Not where it was sent again behind that.
+    """
     if not task_ids:
         return set()
     attempts = Attempt.objects.using(alias).order_by()
     last = attempts.filter(task_id__in=task_ids).values("task_id").annotate(last=Max("number"))
     wanted = Q()
+    again = TaskRecord.objects.using(alias).order_by().filter(task_id__in=task_ids)
+    sent = dict(again.filter(sent_again_at__isnull=False).values_list("task_id", "sent_again_at"))
     for each in last:
-        wanted |= Q(task_id=each["task_id"], number=each["last"])
+        behind = Q(ended_at__gt=sent[each["task_id"]]) if each["task_id"] in sent else Q()
+        wanted |= Q(task_id=each["task_id"], number=each["last"]) & behind
     if not wanted:
         return set()
     return set(attempts.filter(wanted).exclude(outcome__in=_NOT_THE_END).values_list("task_id", flat=True))
@@ -82,7 +88,7 @@ def revive(alias: str, task_ids: Collection[str], followers: Collection[str], pa
         date_done=now,
     )
     TaskRecord.objects.using(alias).filter(task_id__in=task_ids).update(
-        published_at=now, sent_again_at=now, started_at=None, finished_at=None
+        published_at=now, sent_again_at=now, started_at=None, finished_at=None, attempts=0
     )
     _reopen(alias, parts)
 

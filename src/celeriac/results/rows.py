@@ -11,6 +11,7 @@ from django_celery_results.models import TaskResult
 from celeriac.conf import options
 from celeriac.results import fitting, upsert
 from celeriac.results.upsert import StateRow, Write
+from celeriac.sensitive import rules_of
 
 logger = logging.getLogger(__name__)
 
@@ -132,10 +133,17 @@ class RowFormat:
         )
 
     def _of_context(self: Any, request: Any) -> dict[str, str | None]:
-        """What a running task's request tells. Messages of protocol 1 have arguments and no reprs of them."""
-        args = _first(getattr(request, "argsrepr", None), getattr(request, "args", None))
-        kwargs = _first(getattr(request, "kwargsrepr", None), getattr(request, "kwargs", None))
-        known: dict[str, str | None] = self._extended(getattr(request, "task", None), args, kwargs)
+        """What a running task's request tells.
+
+        Messages of protocol 1, and what follows in a chain that failed, have arguments and no reprs of them.
+        """
+        name = getattr(request, "task", None)
+        args, kwargs = getattr(request, "argsrepr", None), getattr(request, "kwargsrepr", None)
+        if (args is None or kwargs is None) and self.app.conf.result_extended:
+            given = getattr(request, "args", None), getattr(request, "kwargs", None)
+            shown_args, shown_kwargs = rules_of(self.app).of(name or "").shown_of(*given)
+            args, kwargs = _first(args, shown_args), _first(kwargs, shown_kwargs)
+        known: dict[str, str | None] = self._extended(name, args, kwargs)
         if known:
             known["worker"] = getattr(request, "hostname", None)
             known["periodic_task_name"] = getattr(request, "periodic_task_name", None)

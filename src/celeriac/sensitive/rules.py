@@ -63,6 +63,12 @@ class Rule:
         is_same_mapping = all(shown[key] is value for key, value in kwargs.items())
         return args if is_same else _like(args, values), kwargs if is_same_mapping else shown
 
+    def shown_of(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """As `shown`, of what may be none or no arguments at all."""
+        is_usable = isinstance(args or (), list | tuple) and isinstance(kwargs or {}, Mapping)
+        shown_args, shown_kwargs = self.shown(args or (), kwargs or {}) if is_usable else (HIDDEN, HIDDEN)
+        return None if args is None else shown_args, None if kwargs is None else shown_kwargs
+
     def secrets(self, args: Any, kwargs: Any) -> list[str]:
         """The texts that are hidden, the longest first."""
         walk = _Walk(self.others)

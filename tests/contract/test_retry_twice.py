@@ -1,0 +1,40 @@
+"""Who sends a task again twice runs it once, also where no state says that it waits."""
+
+import pytest
+from kombu import pools
+
+from celeriac import control, publisher
+from celeriac.errors import CannotBeSentAgain
+from celeriac.models import Attempt, Message
+from tests.results import context, current, make_app, record, results_in
+
+
+@pytest.fixture
+def app(broker, monkeypatch):
+    with results_in(broker):
+        made = make_app(broker_url=f"django://{broker}")
+        publisher.install(made)
+        monkeypatch.setattr(control, "get_app", lambda: made)
+        with current(made):
+            yield made
+            pools.reset()
+
+
+def test_a_task_that_ignores_its_result_is_sent_again_once_for_each_end(app, alias):
+    def pay():
+        """Never runs."""
+
+    pay = app.task(pay, name="shop.pay", shared=False, ignore_result=True)
+    task_id = pay.delay().id
+    messages = Message.objects.using(alias)
+
+    for run in range(1, 3):
+        request = context(task_id, ignore_result=True)
+        app.backend.mark_as_failure(task_id, ValueError("no stock"), request=request, store_result=False)
+        assert Attempt.objects.using(alias).filter(task_id=task_id).count() == run
+        control.retry(task_id)
+        with pytest.raises(CannotBeSentAgain, match="nothing says that it has ended"):
+            control.retry(task_id)
+
+    assert messages.count() == 3
+    assert record(alias, task_id).attempts == 0
