@@ -9,6 +9,7 @@ from celery.app.trace import build_tracer
 from django.db import DataError, OperationalError, connections, transaction
 from django.test import override_settings
 
+from celeriac.models import Attempt
 from celeriac.results import handoff, noting, storing, upsert
 from celeriac.results.notes import Note
 from celeriac.worker import finished, flushing, recovery
@@ -279,6 +280,10 @@ def test_a_result_that_the_database_refuses_fails_alone(
     assert app.AsyncResult("b").result.args == ("not in this table",)
     assert rows(broker) == 0
     assert "The result of task b cannot be stored: not in this table" in caplog.text
+    attempt = Attempt.objects.using(broker).get()
+    assert (attempt.task_id, attempt.outcome, attempt.run_key) == ("b", "FAILURE", tags[1])
+    assert (attempt.message, attempt.worker) == ("not in this table", row(broker, "b").worker or "")
+    assert attempt.started_at == row(broker, "b").date_started
 
 
 ARGUMENTS = {"argsrepr": "(1, 'ö')", "kwargsrepr": "{}", "periodic_task_name": "every-night"}
