@@ -4,14 +4,15 @@ import json
 
 import pytest
 from amqp.exceptions import ChannelError
-from celery import states
+from celery import chain, chord, states
+from celery.app.task import Context
 from django.db import transaction
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from celeriac import control
 from celeriac.broker.queries import outbox as statements
-from celeriac.models import DeadLetter, Outbox
+from celeriac.models import Chord, DeadLetter, Outbox
 from tests import outbox
 from tests.outbox import leave_to_workers, received
 from tests.proxy import proxied
@@ -133,3 +134,41 @@ def test_a_queue_that_is_gone_keeps_its_letter(default_alias, rabbitmq_url, monk
 
         assert DeadLetter.objects.using(default_alias).count() == 1
         outbox.close()
+
+
+@pytest.mark.parametrize("has_ended", [False, True], ids=["chord waits", "chord failed"])
+def test_what_follows_a_task_that_cannot_be_sent_has_ended_as_it_had(
+    default_alias, redis_url, monkeypatch, has_ended
+):
+    with results_in(default_alias), proxied(redis_url) as proxy:
+        app = outbox.make_app(proxy.url)
+        monkeypatch.setattr(control, "get_app", lambda: app)
+        note = app.tasks["tests.note"]
+        last = chain(note.s(), note.s()).apply_async()
+        body = chord([note.s(), note.s()], note.s()).apply_async()
+        failed, part, other = received(app, count=3)
+        fails(app, failed)
+        fails(app, part)
+        if has_ended:
+            fails(app, other)
+        proxy.refuse()
+
+        for message in (failed, part):
+            with pytest.raises(OperationalError):
+                control.retry(message.headers["id"])
+
+        states_now = [row(default_alias, each.headers["id"]).status for each in (failed, part)]
+        assert (states_now, last.state) == ([states.FAILURE] * 2, states.FAILURE)
+        if not has_ended:
+            fails(app, other)
+        assert (body.state, Chord.objects.using(default_alias).get().is_sent) == (states.FAILURE, True)
+        assert "Dependency" in str(body.result)
+        outbox.close()
+
+
+def fails(app, message):
+    """As in a worker."""
+    args, kwargs, embedded = message.payload
+    known = {"args": args, "kwargs": kwargs, "hostname": "w@h", "delivery_info": {}, "is_eager": False}
+    request = Context({**message.headers, **embedded, **known})
+    app.backend.mark_as_failure(request.id, ValueError("no stock"), request=request)

@@ -20,6 +20,7 @@ from celeriac.errors import CannotBeSentAgain
 from celeriac.models import TaskRecord
 from celeriac.publisher import batches
 from celeriac.publisher.batches import Progress, SentAgain
+from celeriac.publisher.before import Before
 from celeriac.publisher.delivering import Delivery, Item
 from celeriac.publisher.kept import Kept
 from celeriac.publisher.template import new_id
@@ -84,12 +85,12 @@ def _once(app: Celery, alias: str, task_ids: list[str], how: How, decided: Decid
     if how.as_new:
         decided.sent = {task_id: each.as_new(new_id()) for task_id, each in decided.sent.items()}
         _insert(app, alias, decided.sent)
-        ended = {}
-    else:
-        revive(app, alias, [each for each in decided.sent.values() if judge.is_over(each.task_id)])
+    over = {} if how.as_new else {key: each for key, each in decided.sent.items() if judge.is_over(key)}
+    before = Before.of(app, alias, over)
+    if not how.as_new:
+        revive(app, alias, over.values())
     items = [Item(each.task_id, each.name, partial(each.send, app)) for each in decided.sent.values()]
-    sent = {task_id: row for task_id, row in ended.items() if task_id in decided.sent}
-    Delivery(app, alias, items, sent, is_callers=is_callers).deliver()
+    Delivery(app, alias, items, before, is_callers=is_callers).deliver()
 
 
 def revive(app: Celery, alias: str, messages: Collection[Kept]) -> None:

@@ -4,22 +4,19 @@ In the transaction of the rows, where a database carries messages; else behind i
 find the rows. What another broker does not take has ended as it had.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
 from django.db import transaction
-from django_celery_results.models import TaskResult
 
 from celeriac.broker import address, writing
 from celeriac.broker.collecting import Collected, collecting
 from celeriac.broker.confirming import confirming
 from celeriac.broker.explaining import explained
 from celeriac.database.inserting import Insert
-from celeriac.results import reviving
-from celeriac.results.retry import until_stored
+from celeriac.publisher.before import Before
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +30,13 @@ class Item:
 
 @dataclass(slots=True)
 class Delivery:
-    """The messages of a batch, and how their tasks had ended, by the keys of the messages."""
+    """The messages of a batch."""
 
     app: Celery
     alias: str
     items: list[Item]
-    ended: Mapping[Any, TaskResult] = field(default_factory=dict)
+    #: How the tasks had ended, by the keys of the messages.
+    before: Before
     #: Called with the keys of what was sent, in the same transaction or behind it.
     then: Callable[[set[Any]], object] = bool
     #: Whether the transaction is the caller's: an error behind its commit would not be ours to raise.
@@ -64,8 +62,7 @@ class Delivery:
         try:
             self._send(sent)
         except Exception:
-            left = [row for key, row in self.ended.items() if key not in sent]
-            until_stored(self.alias, partial(reviving.undo, self.alias, left), is_vital=False)
+            self.before.restore({each.key for each in self.items} - sent)
             raise
         finally:
             self.then(sent)

@@ -12,7 +12,6 @@ from typing import Any
 from celery import Celery
 from django.db import connections, transaction
 from django.db.models import F, QuerySet
-from django_celery_results.models import TaskResult
 
 from celeriac.broker import address, caller, resending
 from celeriac.broker.payload import check_size
@@ -22,6 +21,7 @@ from celeriac.models import DeadLetter
 from celeriac.publisher import batches
 from celeriac.publisher.again import revive
 from celeriac.publisher.batches import Progress, SentAgain
+from celeriac.publisher.before import Before
 from celeriac.publisher.delivering import Delivery, Item
 from celeriac.publisher.kept import Kept, unexpired
 from celeriac.publisher.verdicts import How, Judge, refuse_unaccepted
@@ -105,22 +105,23 @@ def _once(app: Celery, alias: str, keys: list[int], how: How, decided: Decided, 
         ended = reviving.ends(results, task_ids)
         judge = Judge.of(app, results, task_ids, {key: row.status for key, row in ended.items()}, how)
         _decide(app, keys, found, judge, decided)
-        messages = [_kept(*each) for each in decided.sent.values()]
-        revive(app, results, [each for each in messages if each.task_id and judge.is_over(each.task_id)])
-        delivery = _delivery(app, results, decided, ended)
+        messages = {key: _kept(*each) for key, each in decided.sent.items()}
+        over = {key: each for key, each in messages.items() if each.task_id and judge.is_over(each.task_id)}
+        before = Before.of(app, results, over)
+        revive(app, results, over.values())
+        delivery = _delivery(app, results, decided, before)
         delivery.is_callers = is_callers
         delivery.then = lambda sent: letters.filter(pk__in=sent).delete()
         delivery.deliver()
 
 
-def _delivery(app: Celery, alias: str, decided: Decided, ended: dict[str, TaskResult]) -> Delivery:
+def _delivery(app: Celery, alias: str, decided: Decided, before: Before) -> Delivery:
     # To another broker the letter goes behind the message: who dies between them loses nothing.
-    items, rows = [], {}
-    for key, (letter, raw) in decided.sent.items():
-        items.append(Item(key, letter.task_name or "message", _sending(app, letter, raw)))
-        if letter.task_id in ended:
-            rows[key] = ended[letter.task_id or ""]
-    return Delivery(app, alias, items, rows)
+    items = [
+        Item(key, letter.task_name or "message", _sending(app, letter, raw))
+        for key, (letter, raw) in decided.sent.items()
+    ]
+    return Delivery(app, alias, items, before)
 
 
 def _decide(

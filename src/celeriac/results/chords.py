@@ -65,6 +65,18 @@ def part_ended(backend: Any, request: Any, state: str) -> None:
         logger.warning("Task %s ended, but its chord %s is not known (yet).", request.id, request.group)
 
 
+def part_ended_before(backend: Any, request: Any, state: str, *, had_ended: bool) -> None:
+    """Count a part again that was to run anew and will not; `had_ended`: its chord had, and so it has."""
+    if not had_ended:
+        return part_ended(backend, request, state)
+
+    def close() -> None:
+        _insert_parts(backend.alias, request.group, [request.id])
+        _mark_sent(backend.alias, request.group)
+
+    return until_stored(backend.alias, close)
+
+
 def _settle(backend: Any, end: _End) -> bool:
     """Send or fail the body if nothing is missing; False when the chord is not known."""
     outcome = until_stored(backend.alias, partial(_count, backend, end))

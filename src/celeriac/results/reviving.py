@@ -68,6 +68,14 @@ def ended_without_state(alias: str, task_ids: Collection[str]) -> set[str]:
     return set(attempts.filter(wanted).exclude(outcome__in=_NOT_THE_END).values_list("task_id", flat=True))
 
 
+def ended_groups(alias: str, group_ids: Collection[str]) -> set[str]:
+    """The chords among these whose bodies were sent, or failed."""
+    if not group_ids:
+        return set()
+    rows = Chord.objects.using(alias).filter(group_id__in=group_ids, is_sent=True)
+    return set(rows.values_list("group_id", flat=True))
+
+
 def revoked(alias: str, task_ids: Collection[str]) -> set[str]:
     """Those that no worker would run under their ids."""
     rows = Revocation.objects.using(alias).filter(value__in=task_ids, header="")
