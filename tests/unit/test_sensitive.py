@@ -1,5 +1,6 @@
 """What of a task's arguments is shown."""
 
+import json
 import logging
 
 import pytest
@@ -137,3 +138,18 @@ def test_texts_are_cleared_of_the_values(app):
     assert secrets == ["abcdef", "12345"]
     told = sensitive.without(secrets, {"exc_message": ["no 12345", {"a": "abcdef!"}], "n": 1})
     assert told == {"exc_message": ["no ***", {"a": "***!"}], "n": 1}
+
+
+@pytest.mark.parametrize(
+    "quoted", [repr, json.dumps, lambda text: repr([text])], ids=["repr", "json", "in a list"]
+)
+@pytest.mark.parametrize("pin", ["it's", 'a"b\\c', "a'b\"c\n", "grün\\", "\u2028one"])
+def test_a_value_that_is_quoted_is_found_too(app, quoted, pin):
+    @app.task(sensitive=["pin"], shared=False)
+    def pay(pin):
+        """Nothing."""
+
+    secrets = sensitive.rules_of(app).of(pay.name).secrets((pin,), {})
+
+    assert sensitive.without(secrets, f"no {quoted(pin)}!").count("***") == 1
+    assert len(sensitive.without(secrets, f"no {quoted(pin)}!")) <= len('no ["***"]!')

@@ -5,6 +5,7 @@ CELERIAC["SENSITIVE_KEYS"]. What is shown is made without them; the message itse
 """
 
 import inspect
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -78,7 +79,10 @@ class Rule:
             (walk.note if key in self.names else walk.shown)(value)
             if is_sensitive(key):
                 walk.note(value)
-        return sorted({each for each in walk.noted if len(each) >= _FEWEST_LETTERS}, key=len, reverse=True)
+        texts = {each for each in walk.noted if len(each) >= _FEWEST_LETTERS}
+        # An error quotes them by `repr()` or as JSON, too, and so changes those that hold quotes or the like.
+        texts |= {shown[1:-1] for each in texts for shown in _quoted(each)}
+        return sorted(texts, key=len, reverse=True)
 
     def _hides(self, position: int) -> bool:
         return position in self.positions or (self.rest_from is not None and position >= self.rest_from)
@@ -206,6 +210,10 @@ def _rule_of(task: Any, rules: Rules) -> Rule:
     rest = [at for at in hidden if parameters[at].kind is inspect.Parameter.VAR_POSITIONAL]
     names = declared | {parameters[at].name for at in hidden}
     return Rule(frozenset(names), frozenset(hidden), rest[0] if rest else None, has_other_keys, rules)
+
+
+def _quoted(text: str) -> tuple[str, ...]:
+    return repr(text), json.dumps(text), json.dumps(text, ensure_ascii=False)
 
 
 def _like(given: Any, values: list[Any]) -> Any:
