@@ -1,11 +1,14 @@
 """Who sends a task again twice runs it once, also where no state says that it waits."""
 
 import pytest
+from celery.exceptions import Reject
 from kombu import pools
 
 from celeriac import control, publisher
 from celeriac.errors import CannotBeSentAgain
 from celeriac.models import Attempt, Message
+from celeriac.results.backend import keep_attempt
+from celeriac.results.failing import attempt_apart
 from tests.results import context, current, make_app, record, results_in
 
 
@@ -38,3 +41,19 @@ def test_a_task_that_ignores_its_result_is_sent_again_once_for_each_end(app, ali
 
     assert messages.count() == 3
     assert record(alias, task_id).attempts == 0
+
+
+def test_a_task_without_a_state_that_gave_its_message_back_is_not_sent_beside_it(app, alias):
+    def pay():
+        """Never runs."""
+
+    pay = app.task(pay, name="shop.pay", shared=False, ignore_result=True)
+    task_id = pay.delay().id
+    error = Reject("later", requeue=True)
+    keep_attempt(alias, attempt_apart(app, pay.name, context(task_id), error, None))
+    assert Attempt.objects.using(alias).get().outcome == "REJECTED"
+
+    with pytest.raises(CannotBeSentAgain, match="nothing says that it has ended"):
+        control.retry(task_id)
+
+    assert Message.objects.using(alias).count() == 1

@@ -19,8 +19,8 @@ from celeriac.results import records, upsert
 
 #: What may be made good. SUCCESS is final.
 UNSUCCESSFUL = tuple(sorted(states.READY_STATES - {states.SUCCESS}))
-#: After these another run comes by itself, or has come.
-_NOT_THE_END = (Outcome.RETRY, Outcome.LOST, Outcome.RETURNED)
+#: After these another run comes by itself, or has come; a task that refuses its message may want it back.
+_NOT_THE_END = (Outcome.RETRY, Outcome.LOST, Outcome.RETURNED, Outcome.REJECTED)
 #: Columns of the state that a task ends in.
 _OF_THE_END = ("status", "result", "traceback", "meta", "content_type", "content_encoding", "date_done")
 
