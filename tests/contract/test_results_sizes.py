@@ -6,6 +6,7 @@ import pytest
 from celery import states
 from django.test import override_settings
 
+from celeriac.results import upsert
 from celeriac.results.fitting import MOST_OF_ERROR, ResultTooLarge
 from tests.databases import emptied_afterwards
 from tests.results import context, make_app, results_in, row
@@ -23,6 +24,18 @@ def test_a_result_may_have_as_many_bytes_as_the_setting_says(app, alias, text):
         app.backend.store_result("a", text, states.SUCCESS)
 
     assert app.AsyncResult("a").get() == text
+
+
+def test_a_small_limit_holds_too_and_lets_errors_be(app, alias):
+    began = upsert.row_of(app.backend.write_of("a", {}, states.STARTED, None, context("a")))
+    with override_settings(CELERIAC={"MAX_RESULT_BYTES": 1000}):
+        with pytest.raises(ResultTooLarge):
+            app.backend.store_result("a", "x" * 999, states.SUCCESS)
+        with pytest.raises(ResultTooLarge):
+            app.backend.end_of(began, "x" * 999, context("a"))
+        app.backend.mark_as_failure("a", ValueError("x" * 2000), request=context("a"))
+
+    assert len(app.AsyncResult("a").result.args[0]) == 2000
 
 
 def test_a_larger_one_is_an_error_that_says_what_to_do(app, alias):

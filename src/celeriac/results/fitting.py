@@ -11,6 +11,8 @@ from celery.app.trace import EncodeError
 
 from celeriac.conf import options
 
+#: Characters of a result that no limit of use refuses: nearly all results are shorter, and not looked at.
+SHORT = 256
 #: Characters of an exception's arguments, and of its traceback, that are stored.
 MOST_OF_ERROR = 64 * 1024
 #: Of what is left of a text, so much is its beginning: what went wrong stands at the end of a traceback.
@@ -46,10 +48,13 @@ def shortened(text: str, most: int = MOST_OF_ERROR) -> str:
     return f"{text[:beginning]}\n… {missing:,} characters are left out …\n{text[beginning - most :]}"
 
 
-def shortened_error(told: Any) -> Any:
-    """What Celery tells of an exception, with arguments that fit; None: it is no such thing."""
-    if not isinstance(told, dict) or "exc_message" not in told:
-        return None
+def is_error(told: Any) -> bool:
+    """Whether it is what Celery tells of an exception."""
+    return isinstance(told, dict) and "exc_message" in told
+
+
+def shortened_error(told: dict[str, Any]) -> dict[str, Any]:
+    """What Celery tells of an exception, with arguments that fit."""
     given = told["exc_message"]
     arguments = list(given) if isinstance(given, list | tuple) else [given]
     if len(arguments) > _MOST_ARGUMENTS:

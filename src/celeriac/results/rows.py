@@ -55,7 +55,7 @@ class RowFormat:
         is_beginning = status == states.STARTED and isinstance(result, dict) and result.keys() == _BEGINNING
         encode = self._encoded_beginning if is_beginning else self.encode_content
         content_type, content_encoding, encoded = encode(result)
-        if len(encoded) > fitting.MOST_OF_ERROR:
+        if len(encoded) > fitting.SHORT:
             name = getattr(request, "task", None) or str(task_id)
             encoded = self._fitting(encoded, result, status, name)
         told = {} if request is None else self._of_context(request)
@@ -73,18 +73,17 @@ class RowFormat:
     def end_of(self: Any, began: StateRow, result: Any, request: Any) -> StateRow:
         """The SUCCESS of a task whose beginning tells all else; raises EncodeError."""
         content = self.encode_content(result)
-        if len(content[2]) > fitting.MOST_OF_ERROR:
+        if len(content[2]) > fitting.SHORT:
             fitting.check(content[2], getattr(request, "task", None) or str(began[upsert.TASK_ID]))
         meta = self._encoded_meta(began[upsert.TASK_ID], request)
         return upsert.end_of(began, states.SUCCESS, content, meta)
 
     def _fitting(self: Any, encoded: str, result: Any, status: str, name: str) -> str:
         """A long result, if it is not too long; of an exception as much as is of use."""
-        error = fitting.shortened_error(result) if status in states.EXCEPTION_STATES else None
-        if error is None:
+        if status not in states.EXCEPTION_STATES or not fitting.is_error(result):
             fitting.check(encoded, name)
-        else:
-            encoded = self.encode_content(error)[2]
+        elif len(encoded) > fitting.MOST_OF_ERROR:
+            encoded = self.encode_content(fitting.shortened_error(result))[2]
         return encoded
 
     def pending_of(self: Any, published: Any) -> Write:
