@@ -5,13 +5,14 @@ import pickle
 from base64 import b64encode
 
 import pytest
-from celery import states
+from celery import chord, states
 from django.db import transaction
 from kombu import pools
 
 from celeriac import control, publisher
+from celeriac.broker import reading
 from celeriac.errors import CannotBeSentAgain
-from celeriac.models import Attempt, DeadLetter, Message, Revocation
+from celeriac.models import Attempt, Chord, DeadLetter, Message, Revocation
 from celeriac.publisher import batches
 from tests.results import context, counted_queries, current, make_app, results_in, row
 
@@ -176,3 +177,20 @@ def test_a_message_without_a_task_is_sent_again_too(app, alias):
 
     assert control.replay(letter) is None
     assert Message.objects.using(alias).get().task_id is None
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_chord_goes_on_with_its_part(app, alias, pay, compression):
+    body = chord([pay.s(1).set(compression=compression)], pay.s()).apply_async()
+    (letter,) = bury_all(app, alias, fails=False)
+    raw = reading.read(letter.payload, ["json"])
+    request = context(
+        letter.task_id, given_up=True, group=raw.headers["group"], chord=raw.payload[2]["chord"]
+    )
+    app.backend.mark_as_failure(letter.task_id, OSError("given up"), request=request)
+    assert (body.state, Chord.objects.using(alias).get().is_sent) == (states.FAILURE, True)
+
+    control.replay(letter)
+
+    assert row(alias, body.id).status == states.PENDING
+    assert not Chord.objects.using(alias).get().is_sent

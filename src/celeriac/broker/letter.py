@@ -59,7 +59,9 @@ def queue_of(message: Any, consumer: Any) -> str:
     """
     route = message.delivery_info if isinstance(message.delivery_info, dict) else {}
     exchange, key = str(route.get("exchange") or ""), str(route.get("routing_key") or "")
-    if (tag := route.get("consumer_tag")) is not None:
+    if consumer is None:
+        names = []  # It has just been closed.
+    elif (tag := route.get("consumer_tag")) is not None:
         names = [name for name, its_tag in consumer._active_tags.items() if its_tag == tag]
     elif exchange:
         names = list(_matching(message.channel, consumer.queues, exchange, key))

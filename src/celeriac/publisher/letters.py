@@ -13,7 +13,7 @@ from celery import Celery
 from django.db import connections, transaction
 from django.db.models import F, QuerySet
 
-from celeriac.broker import address, caller, resending
+from celeriac.broker import address, caller, reading, resending
 from celeriac.broker.payload import check_size
 from celeriac.broker.refusal import MessageRefused
 from celeriac.errors import CannotBeSentAgain
@@ -155,10 +155,10 @@ def _raw(app: Celery, letter: DeadLetter) -> dict[str, Any]:
 
 
 def _kept(letter: DeadLetter, raw: dict[str, Any]) -> Kept:
-    """What waits for its task, as far as it can be read: plain JSON alone."""
+    """What waits for its task, as far as it can be read: JSON alone, inflated within a bound."""
     try:
-        body = json.loads(raw["body"])
-    except (ValueError, TypeError, RecursionError):
+        body = reading.read(letter.payload, ["json"]).payload
+    except Exception:  # noqa: BLE001 - that may be why it is a dead letter
         body = None
     return Kept(letter.task_id or "", body, raw["headers"], raw["properties"], {}, "")
 
