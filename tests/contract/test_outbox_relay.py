@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from celery import states
-from django.db import transaction
+from django.db import connections, transaction
 from django_celery_results.models import TaskResult
 
 from celeriac.broker.queries import outbox as statements
@@ -187,6 +187,18 @@ def test_a_queue_that_is_full_keeps_its_tasks_in_the_outbox(rabbit, default_alia
         assert ids(received(rabbit, "full")) == [waits]
         wait_until(lambda: waiting(default_alias) == 0, "the outbox is empty")
     assert not DeadLetter.objects.exists()
+
+
+def test_a_row_may_be_refused_more_often_than_its_column_can_count(app, alias):
+    leave_to_workers(app)
+    note(app).delay(1)
+    Outbox.objects.using(alias).update(holder=77, refusals=2**15 - 2)
+
+    for _ in range(2):
+        row = Outbox.objects.using(alias).get()
+        assert statements.put_off(connections[alias], row.holder, row.id, "it is full") == 1
+
+    assert Outbox.objects.using(alias).get().refusals == 2**15 - 1
 
 
 def test_a_task_that_is_revoked_in_the_outbox_is_never_sent(app, alias):

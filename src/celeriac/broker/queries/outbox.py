@@ -15,6 +15,9 @@ from celeriac.database.inserting import Insert, Target
 #: Holders of these numbers are of this kind: a publisher, and from the second one on a worker.
 NOBODY, REFUSED, FIRST_WORKER = 0, -1, 1 << 62
 
+#: What its column holds; a queue that stays full refuses a message so often within two days.
+_MOST_REFUSALS = 2**15 - 1
+
 #: Without marks around the names: none of them is reserved on any database.
 _ROWS = Target(
     "celeriac_outbox",
@@ -144,7 +147,8 @@ def put_off(connection: Connection, holder: int, row: int, reason: str) -> int:
     """Let a row that the broker refused wait, by the primary key; the others go on."""
     return execute(
         connection,
-        f"UPDATE celeriac_outbox SET holder = {REFUSED}, refusals = refusals + 1, reason = %s"
+        f"UPDATE celeriac_outbox SET holder = {REFUSED}, reason = %s, refusals = CASE"
+        f" WHEN refusals < {_MOST_REFUSALS} THEN refusals + 1 ELSE refusals END"
         " WHERE id = %s AND holder = %s",
         (reason, row, holder),
     )
