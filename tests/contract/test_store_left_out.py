@@ -3,6 +3,7 @@
 import pytest
 from django.test import override_settings
 
+from celeriac.broker import left_out
 from celeriac.broker.left_out import LeftOut
 from celeriac.broker.store import Store
 from celeriac.models import DeadLetter, Message
@@ -63,6 +64,18 @@ def test_it_gives_up_what_has_waited_too_long_and_nothing_else(broker, worker):
     letter = DeadLetter.objects.using(broker).get()
     assert (letter.task_id, letter.reason) == ("shop.new", "no worker knew its task for 0.2 s")
     assert names(worker.claim("mails")) == ["shop.pay"]
+
+
+def test_it_gives_up_many_in_several_looks(broker, worker, monkeypatch):
+    monkeypatch.setattr(left_out, "_GIVING_UP_SECONDS", 0.0)
+    put(broker, *["shop.new"] * 120)
+    with override_settings(CELERIAC={"UNKNOWN_TASK_SECONDS": 0.01}):
+        wait_until(lambda: looks_again(broker, worker), "some are given up")
+        assert Message.objects.using(broker).count() == 20
+
+        worker.left_out.look(["mails"], KNOWN)
+
+    assert DeadLetter.objects.using(broker).count() == 120
 
 
 def looks_again(alias, worker):

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 #: Of a message that comes although its task's name is left out: a database may take two names for one.
 _MOST_RETURNS = 5
 _MOST_REMEMBERED = 10_000
+#: The loop has other work; the next look goes on.
+_GIVING_UP_SECONDS = 1.0
 
 
 class LeftOut:
@@ -77,8 +79,11 @@ class LeftOut:
         if names:
             choice = choosing.overdue(names, clock.now() - clock.seconds(seconds))
             reason = f"{UNKNOWN_TASK} for {seconds:g} s"
+            ends_at = time.monotonic() + _GIVING_UP_SECONDS
             while self._deliveries.claims.give_up_chosen(queues, choice, reason):
                 self._deliveries.flush_if_decided()
+                if time.monotonic() >= ends_at:
+                    break
 
     def _tell(self, name: str) -> None:
         if name not in self._since:
