@@ -93,3 +93,14 @@ def rabbitmq_url() -> Iterator[str]:
 
     with rabbitmq_vhost(f"{SESSION}_{uuid.uuid4().hex[:6]}") as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def open_pools() -> Iterator[None]:
+    """A test that ends kombu's pools, which are the process's, leaves none of them to the project's app."""
+    yield
+    from celeriac.app import get_app
+
+    app = get_app()
+    if app.amqp._producer_pool is not None and app.amqp._producer_pool._closed:
+        app.amqp._producer_pool = None

@@ -27,9 +27,11 @@ def confirming(producer: Any) -> Iterator[None]:
     publish = producer._publish
 
     def confirmed(*message: Any) -> Any:
+        # Here, for the producer may have a new channel after the loss of a connection; and first, for that
+        # connects within kombu's own limits. To ask the connection for itself tries twice more.
+        channel = producer.channel
         with _bounded(connection):
-            # Here, for the producer may have a new channel after the loss of a connection.
-            _confirm(producer.channel)
+            _confirm(channel)
             return publish(*message)
 
     producer._publish = confirmed

@@ -11,12 +11,11 @@ from functools import partial
 from typing import Any
 
 from django.db import Error
-from django.db.models import Max
 
 from celeriac.conf import options
 from celeriac.database.failures import is_passing
 from celeriac.dead_letters import NEVER_FINISHED
-from celeriac.models import Attempt, TaskRecord
+from celeriac.models import TaskRecord
 from celeriac.results import writer
 from celeriac.results.pending import results_alias
 from celeriac.worker import fitness, flushing
@@ -60,13 +59,8 @@ def not_ended(task_id: str, message: Any) -> int:
 
 
 def _begun(task_id: str) -> int:
-    alias = results_alias()
-    record = TaskRecord.objects.using(alias).filter(task_id=task_id).only("attempts", "sent_again_at").first()
-    if record is None or record.sent_again_at is None:
-        return 0 if record is None else record.attempts
-    # Each run before that was an attempt, for it did not succeed. Of many the oldest rows are gone.
-    before = Attempt.objects.using(alias).filter(task_id=task_id, ended_at__lte=record.sent_again_at)
-    return record.attempts - (before.aggregate(last=Max("number"))["last"] or 0)
+    records = TaskRecord.objects.using(results_alias()).filter(task_id=task_id)
+    return records.values_list("attempts", flat=True).first() or 0
 
 
 def _go_on(
