@@ -7,8 +7,8 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from celeriac.models import Outcome, TaskRecord
-from celeriac.results import attempts, records
+from celeriac.models import Outcome
+from celeriac.results import attempts, records, reviving
 from celeriac.worker import poison
 from tests.results import results_in
 
@@ -48,7 +48,7 @@ def test_runs_before_a_task_was_sent_again_do_not_count(alias):
     begin(alias, 120)
     end(alias, Outcome.RETRY, 119, ago=timedelta(hours=1))
     end(alias, Outcome.FAILURE, 1, ago=timedelta(hours=1))
-    TaskRecord.objects.using(alias).update(sent_again_at=timezone.now() - timedelta(minutes=1))
+    reviving.revive(alias, ["a"], [], [])
 
     assert not_ended() == 0
 
