@@ -95,6 +95,18 @@ class Pool(asynpool.AsynPool):
         if len(header) + size <= select.PIPE_BUF:
             result._payload = memoryview(bytes(header) + bytes(body)), memoryview(b""), 0
 
+    def on_job_process_down(self, job: Any, pid_gone: int) -> None:
+        """Put back what a process that died had not begun; while one that died is seen to, another may die.
+
+        Celery has not read then what that one said of its job, and ran the job again without a new delivery.
+        """
+        process = job._write_to
+        if process is not None and not job._accepted and not process._is_alive():
+            self.process_flush_queues(process)
+            if job._accepted:
+                return  # The next look finds the process dead, and the job lost with it.
+        super().on_job_process_down(job, pid_gone)
+
     def _hand_out(self) -> None:
         """Write to those that are free; what is left is for Celery's own way."""
         if self._is_in_doubt():
