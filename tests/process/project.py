@@ -213,12 +213,12 @@ class Project:
         return {**kept, "C_FORCE_ROOT": "1", **more}
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, *, seconds: float = DEADLINE_SECONDS) -> Any:
     """Ask until the condition holds, where nothing tells of the event; its value."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + seconds
     tick = threading.Event()
     while time.monotonic() < deadline:
         if value := condition():
             return value
         tick.wait(0.05)
-    raise AssertionError(f"not within {DEADLINE_SECONDS:.0f} s: {what}")
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
