@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from tests.process.conftest import made
 from tests.process.faults import account
 from tests.process.project import Project, wait_until
-from tests.servers import do_without
 
 TASKS = """
     import os, time
@@ -100,7 +101,7 @@ def _small_disk(directory: Path) -> Iterator[Path]:
     directory.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", str(directory)]
     if os.getuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        do_without("A small disk is a mount of tmpfs, which needs root and the right to mount.")
+        pytest.skip("A small disk is a mount of tmpfs, which needs root and the right to mount.")
     try:
         yield directory
     finally:
