@@ -94,8 +94,8 @@ def test_a_pool_child_killed_in_a_task_runs_it_again(database_project: Project, 
         assert value == "alive", worker.output
 
 
-def test_a_task_that_always_kills_its_child_becomes_a_dead_letter(database_project: Project) -> None:
-    database_project.write(
+def test_a_task_that_always_kills_its_child_becomes_a_dead_letter(sqlite_project: Project) -> None:
+    sqlite_project.write(
         "poison/tasks.py",
         """
         import os, signal
@@ -106,8 +106,8 @@ def test_a_task_that_always_kills_its_child_becomes_a_dead_letter(database_proje
             os.kill(os.getpid(), signal.SIGKILL)
         """,
     )
-    with database_project.worker("-c", "1") as worker:
-        result = database_project.python(
+    with sqlite_project.worker("-c", "1") as worker:
+        result = sqlite_project.python(
             """
             from celeriac.models import DeadLetter, Message
             from poison.tasks import die

@@ -133,5 +133,7 @@ def test_a_broker_that_is_away_leaves_what_ended_as_it_had(sqlite_project: Proje
         """
     )
 
-    assert "Task again.tasks.work was not sent: the broker redis://127.0.0.1:1/0 cannot be reached" in told[0]
+    # From some version on kombu shows that there might be a password.
+    assert "Task again.tasks.work was not sent: the broker redis://" in told[0]
+    assert "127.0.0.1:1/0 cannot be reached" in told[0]
     assert told[1:] == [True, True]
