@@ -99,8 +99,9 @@ class Project:
             raise MeasurementFailed(f"manage.py {' '.join(words)}: {ended.stderr[-1500:]}")
 
     def _write(self) -> None:
-        shutil.copytree(HERE / "kits" / self.side.kit, self.directory)
-        shutil.copytree(HERE / "inside", self.directory, dirs_exist_ok=True)
+        shutil.copytree(HERE / "inside", self.directory)
+        # Behind it: who is no Celery has tasks of its own.
+        shutil.copytree(HERE / "kits" / self.side.kit, self.directory, dirs_exist_ok=True)
         (self.directory / "manage.py").write_text(MANAGE)
         (self.directory / "proj").mkdir(exist_ok=True)
         (self.directory / "proj" / "__init__.py").touch()

@@ -13,7 +13,9 @@ from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 from django_celery_results.models import TaskResult
+from kombu import pools
 
+from celeriac import publisher
 from celeriac.database.inserting import insert_all
 from celeriac.models import TaskRecord
 from celeriac.results import publishing
@@ -60,6 +62,18 @@ def current(app: Celery) -> Iterator[Celery]:
         yield app
     finally:
         _state._tls.current_app = before
+
+
+@contextmanager
+def publishing_app(alias: str) -> Iterator[Celery]:
+    """An app with messages and results in this database, which publishes as a project's does."""
+    with results_in(alias):
+        made = make_app(broker_url=f"django://{alias}")
+        publisher.install(made)
+        with current(made):
+            yield made
+            # kombu keeps them for the process, by their URL.
+            pools.reset()
 
 
 @contextmanager

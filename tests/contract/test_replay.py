@@ -7,25 +7,20 @@ from base64 import b64encode
 import pytest
 from celery import chord, states
 from django.db import transaction
-from kombu import pools
 
-from celeriac import control, publisher
+from celeriac import control
 from celeriac.broker import reading
 from celeriac.errors import CannotBeSentAgain
 from celeriac.models import Attempt, Chord, DeadLetter, Message, Revocation
 from celeriac.publisher import batches
-from tests.results import context, counted_queries, current, make_app, results_in, row
+from tests.results import context, counted_queries, publishing_app, row
 
 
 @pytest.fixture
 def app(broker, monkeypatch):
-    with results_in(broker):
-        made = make_app(broker_url=f"django://{broker}")
-        publisher.install(made)
+    with publishing_app(broker) as made:
         monkeypatch.setattr(control, "get_app", lambda: made)
-        with current(made):
-            yield made
-            pools.reset()
+        yield made
 
 
 @pytest.fixture

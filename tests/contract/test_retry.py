@@ -6,25 +6,20 @@ import pytest
 from celery import chord, states
 from celery.app.trace import build_tracer
 from django.db import connections, transaction
-from kombu import pools
 
-from celeriac import control, publisher
+from celeriac import control
 from celeriac.errors import CannotBeSentAgain
 from celeriac.models import Attempt, Chord, Message, Revocation, TaskRecord
 from celeriac.publisher import batches
 from tests.broker import in_threads
-from tests.results import context, counted_queries, current, make_app, record, results_in, row
+from tests.results import context, counted_queries, publishing_app, record, row
 
 
 @pytest.fixture
 def app(broker, monkeypatch):
-    with results_in(broker):
-        made = make_app(broker_url=f"django://{broker}")
-        publisher.install(made)
+    with publishing_app(broker) as made:
         monkeypatch.setattr(control, "get_app", lambda: made)
-        with current(made):
-            yield made
-            pools.reset()
+        yield made
 
 
 @pytest.fixture

@@ -2,25 +2,20 @@
 
 import pytest
 from celery.exceptions import Reject
-from kombu import pools
 
-from celeriac import control, publisher
+from celeriac import control
 from celeriac.errors import CannotBeSentAgain
 from celeriac.models import Attempt, Message
 from celeriac.results.backend import keep_attempt
 from celeriac.results.failing import attempt_apart
-from tests.results import context, current, make_app, record, results_in
+from tests.results import context, publishing_app, record
 
 
 @pytest.fixture
 def app(broker, monkeypatch):
-    with results_in(broker):
-        made = make_app(broker_url=f"django://{broker}")
-        publisher.install(made)
+    with publishing_app(broker) as made:
         monkeypatch.setattr(control, "get_app", lambda: made)
-        with current(made):
-            yield made
-            pools.reset()
+        yield made
 
 
 def test_a_task_that_ignores_its_result_is_sent_again_once_for_each_end(app, alias):

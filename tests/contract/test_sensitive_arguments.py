@@ -5,25 +5,19 @@ import json
 import pytest
 from celery import chain, group
 from celery.app.trace import build_tracer
-from kombu import pools
 
 import celeriac
-from celeriac import publisher
 from celeriac.models import Attempt, Message, TaskRecord
 from celeriac.publisher import short_way
-from tests.results import current, make_app, results_in, row
+from tests.results import publishing_app, row
 
 SECRET = "hunter2-and-more"
 
 
 @pytest.fixture
 def app(broker):
-    with results_in(broker):
-        made = make_app(broker_url=f"django://{broker}")
-        publisher.install(made)
-        with current(made):
-            yield made
-            pools.reset()
+    with publishing_app(broker) as made:
+        yield made
 
 
 @pytest.fixture

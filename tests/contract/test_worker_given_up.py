@@ -21,7 +21,7 @@ def app(broker):
         with current(made):
             given_up.connect(made, "w@h")
             yield made
-            dead_lettered.disconnect(dispatch_uid="celeriac.worker.dead")
+            dead_lettered.disconnect(dispatch_uid=given_up._UID)
             # kombu keeps them for the process, by their URL.
             pools.reset()
 

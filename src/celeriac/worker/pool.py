@@ -124,10 +124,10 @@ class Pool(asynpool.AsynPool):
         if now - self._turned_at > options().lost_after_seconds / 2:
             self._doubts_since = now
         self._turned_at = now
-        if self._doubts_since is None:
+        if self._doubts_since is None or self.broker_alias is None:
             return False
         is_over = now - self._doubts_since > _LONGEST_DOUBT_SECONDS
-        if is_over or presence.is_confirmed_since(self.broker_alias or "", self._doubts_since):
+        if is_over or presence.is_confirmed_since(self.broker_alias, self._doubts_since):
             self._doubts_since = None
         return self._doubts_since is not None
 

@@ -174,6 +174,7 @@ class Relay:
             except Error as error:
                 if not failures.is_passing(error) or time.monotonic() > ends_at:
                     raise
+            # Nobody tells when the database is back, and the worker's end waits for this too.
             time.sleep(0.1)
 
     def _connected(self) -> Any:
