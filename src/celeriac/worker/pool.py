@@ -23,7 +23,6 @@ from celeriac.conf import options
 
 _LENGTH = struct.Struct(">i")
 
-
 #: How long a worker that stood still waits for the database to say whose its messages are.
 _LONGEST_DOUBT_SECONDS = 5.0
 
@@ -45,9 +44,10 @@ class _ResultHandler(asynpool.ResultHandler):
     ) -> Iterator[None]:
         """Read one message and call back; waits by yielding. Raises OSError, EOFError."""
         is_suspended = False
-        message, length = b"", _LENGTH.size
+        # A long message comes in many parts: it grows in place.
+        message, length = bytearray(), _LENGTH.size
         for is_header in (True, False):
-            message = b""
+            message = bytearray()
             while len(message) < length:
                 try:
                     part = os.read(fd, length - len(message))
@@ -57,7 +57,7 @@ class _ResultHandler(asynpool.ResultHandler):
                     continue
                 if not part:
                     raise OSError("End of file during message") if message or not is_header else EOFError
-                message = message + part if message else part
+                message += part
             if is_header:
                 (length,) = _LENGTH.unpack(message)
         if is_suspended:
@@ -77,9 +77,9 @@ class Pool(asynpool.AsynPool):
     _turned_at = math.inf
     _doubts_since: float | None = None
 
-    def _create_write_handlers(self, hub: Any, **options: Any) -> None:
+    def _create_write_handlers(self, hub: Any, **defaults: Any) -> None:
         quiet = _QuietHub(hub)
-        super()._create_write_handlers(quiet, **options)
+        super()._create_write_handlers(quiet, **defaults)
         hub.consolidate_callback = self._write_to_some = quiet.consolidate_callback
         # What Celery's handlers have just been set to.
         theirs = vars(self)
