@@ -13,6 +13,8 @@ from tests import servers
 
 ALIASES = {"sqlite": DEFAULT_DB_ALIAS, "postgresql": "postgresql", "mariadb": "mariadb"}
 EMPTIED_APPS = ("celeriac", "django_celery_results")
+#: Django's own, which tests write to beside a publish.
+EMPTIED_TABLES = ("auth_group",)
 #: How the end of the database is said where connections that a test left open would refuse it.
 DROP_SUFFIX = {"postgresql": " WITH (FORCE)"}
 
@@ -54,9 +56,10 @@ class TestDatabases:
 
 
 def empty(alias: str) -> None:
-    """Delete every row of Celeriac's and of django-celery-results' tables."""
+    """Delete every row that tests write."""
     connection = connections[alias]
     tables = [model._meta.db_table for app in EMPTIED_APPS for model in apps.get_app_config(app).get_models()]
+    tables += EMPTIED_TABLES
     existing = set(connection.introspection.table_names())
     with transaction.atomic(using=alias), connection.cursor() as cursor:
         if connection.vendor == "postgresql":

@@ -106,7 +106,7 @@ class Relay:
         """Claim and send as many as one may; False: there was nothing. Raises Away."""
         holder = outbox.FIRST_WORKER + secrets.randbelow(outbox.FIRST_WORKER)
         claimed_at = time.monotonic()
-        claimed = self._session.run(lambda each: outbox.claim(each, holder, _MOST))
+        claimed = self._claimed(holder)
         sent: list[int] = []
         try:
             for row in claimed:
@@ -121,6 +121,12 @@ class Relay:
             if claimed:
                 self._end(holder, sent, is_whole=len(sent) == len(claimed))
         return bool(claimed)
+
+    def _claimed(self, holder: int) -> list[Waiting]:
+        try:
+            return self._session.run(lambda each: outbox.claim(each, holder, _MOST))
+        finally:
+            self._session.run(outbox.unlock, atomic=False)
 
     def _is_sent(self, holder: int, row: Waiting) -> bool:
         """Whether the broker has it; False: it does not take it, and the row is dealt with. Raises Away."""

@@ -72,16 +72,21 @@ def claim(connection: Connection, holder: int, limit: int) -> list[Waiting]:
     """Make up to `limit` rows the holder's, in order of their publish; in a transaction of the caller's.
 
     None while another worker claims or sends. Locks those rows; what somebody else is locking is left out.
+    The transaction over, committed or not, `unlock` lets the next worker claim.
     Indexes: celeriac_outbox_next, celeriac_revocation_unique.
     """
-    if not _lock(connection):
-        return []
-    try:
-        return _claim(connection, holder, limit)
-    finally:
-        if connection.vendor == "mysql":
-            # It knows no lock that ends with the transaction, which does so at once.
-            fetch(connection, f"SELECT RELEASE_LOCK({_LOCK_NAME})")
+    return _claim(connection, holder, limit) if _lock(connection) else []
+
+
+def unlock(connection: Connection) -> None:
+    """Let others claim, outside of any transaction.
+
+    Only MariaDB and MySQL need it, where no such lock ends with the transaction: given up before the commit,
+    it would let another worker claim what comes behind rows whose claim it cannot see yet.
+    """
+    if connection.vendor == "mysql":
+        # All of the connection's: a claim that was tried again has taken the lock more than once.
+        fetch(connection, "SELECT RELEASE_ALL_LOCKS()")
 
 
 def _lock(connection: Connection) -> bool:
