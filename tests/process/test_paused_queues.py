@@ -70,5 +70,5 @@ def test_pausing_is_told_in_words_and_in_json(sqlite_project: Project) -> None:
     assert "No queue 'celer' is known yet. Did you mean 'celery'?" in misspelt.stderr
     assert json.loads(listed.stdout) == {"paused": ["celer"]}
     assert wrong.returncode == 2
-    assert "resume has no option '--all'" in wrong.stderr
+    assert "celery: resume: no option '--all'" in wrong.stderr
     assert "Traceback" not in wrong.stderr

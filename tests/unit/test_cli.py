@@ -125,6 +125,14 @@ def test_a_table_on_a_terminal_is_columns_with_a_header():
     assert stream.getvalue() == "FILE  TASKS\na     longer\nbb    c\n"
 
 
+def test_a_cell_is_one_line_and_no_order_to_a_terminal():
+    stream = io.StringIO()
+
+    output.table(("name",), [("a\tb\nc\x1b[2J",)], to=stream)
+
+    assert stream.getvalue() == "a b c\\x1b[2J\n"
+
+
 def test_an_empty_table_is_its_header_on_a_terminal_and_nothing_in_a_pipe():
     pipe, terminal = io.StringIO(), Terminal()
 

@@ -1,40 +1,35 @@
 """`manage.py celery discovered`: each `tasks.py` with the names of its tasks, or why it was left out."""
 
-import json
-from collections.abc import Sequence
+from argparse import Namespace
 from typing import Any
 
 from celery import Celery
 
 from celeriac import discovery
 from celeriac.cli import output
-from celeriac.errors import CeleriacError, TaskFileError
-
-HELP = """\
-manage.py celery discovered [--json]
-
-Lists every tasks.py of the project: its module and its tasks, the reason why it was left out, or why it
-cannot be imported; the last with exit code 2.
-
-Example: python manage.py celery discovered --json
-"""
+from celeriac.cli.command import Command
+from celeriac.errors import TaskFileError
 
 
-def run(app: Celery, arguments: Sequence[str]) -> int:
-    """Print the list; 0. Raises CeleriacError where a file cannot be imported, when all are listed."""
-    if {"-h", "--help"} & set(arguments):
-        output.line(HELP)
-        return 0
-    if unknown := [argument for argument in arguments if argument != "--json"]:
-        raise CeleriacError(f"discovered has no option {unknown[0]!r}. Its only one is --json.")
+def _work(app: Celery, options: Namespace) -> int:
+    """Raises TaskFileError where a file cannot be imported, when all are listed."""
     found = [_found(each, app) for each in discovery.scan()]
-    if "--json" in arguments:
-        output.line(json.dumps(found, indent=2))
+    if options.json:
+        output.document(found)
     else:
         output.table(("file", "module", "tasks"), [_row(each) for each in found])
     if faults := [each["error"] for each in found if each["error"]]:
         raise TaskFileError("; ".join(faults))
     return 0
+
+
+COMMAND = Command(
+    "discovered",
+    "Lists every tasks.py of the project: its module and its tasks, the reason why it was left out, or why\n"
+    "it cannot be imported; the last with exit code 2.",
+    "discovered --json",
+    _work,
+)
 
 
 def _found(file: discovery.TaskFile, app: Celery) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def discovered(context: click.Context, as_json: bool) -> None:
     from celeriac.cli import discovered as command
 
     try:
-        command.run(context.obj.app, ["--json"] if as_json else [])
+        command.COMMAND.run(context.obj.app, ["--json"] if as_json else [])
     except CeleriacError as error:
         raise _OneLine(str(error)) from error
 

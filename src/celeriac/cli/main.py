@@ -8,13 +8,14 @@ from celeriac.app import get_app
 from celeriac.cli import discovered, django_options, engine, global_options, output, pausing, start
 from celeriac.worker import preflight
 
-Command = Callable[[Celery, Sequence[str]], int]
+Run = Callable[[Celery, Sequence[str]], int]
 
-OURS: dict[str, tuple[Command, str]] = {
+#: Each with the line that the list of commands has for it.
+OURS: dict[str, tuple[Run, str]] = {
     "start": (start.run, "run the tasks, in this process, with what suits the platform"),
-    "discovered": (discovered.run, "list each tasks.py with its tasks, or why it was left out"),
-    "pause": (pausing.pause, "let no worker take messages from a queue; without one: list the paused ones"),
-    "resume": (pausing.resume, "let the workers take messages from a queue again"),
+    "discovered": (discovered.COMMAND.run, "list each tasks.py with its tasks, or why it was left out"),
+    "pause": (pausing.PAUSE.run, "let no worker take messages from a queue, or list the paused ones"),
+    "resume": (pausing.RESUME.run, "let the workers take messages from a queue again"),
 }
 
 

@@ -1,8 +1,17 @@
-"""The only place that prints: lines and tables for people, tab-separated values in a pipe."""
+"""The only place that prints: lines and tables for people, tabs in a pipe, JSON for machines."""
 
+import json
+import os
 import sys
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol, TextIO
+
+from django.utils import timezone
+
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "grey": 90, "bold": 1}
+_BAR = 30
 
 
 def line(text: str = "", *, to: TextIO | None = None) -> None:
@@ -16,8 +25,9 @@ def error(text: str) -> None:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, to: TextIO | None = None) -> None:
-    """Print rows in columns on a terminal, with tabs in a pipe."""
+    """Print rows in columns on a terminal, with tabs in a pipe; a cell is one line, whatever is in it."""
     stream = to or sys.stdout
+    rows = [[_in_one_line(cell) for cell in row] for row in rows]
     if not stream.isatty():
         for row in rows:
             line("\t".join(row), to=stream)
@@ -26,3 +36,67 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, to: TextIO | 
     for row in [[name.upper() for name in header], *rows]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         line("  ".join(cells).rstrip(), to=stream)
+
+
+def _in_one_line(cell: str) -> str:
+    """Nothing in a task's name or arguments moves a terminal's cursor or makes another column."""
+    if cell.isprintable():
+        return cell
+    return "".join(
+        each if each.isprintable() else " " if each.isspace() else f"\\x{ord(each):02x}" for each in cell
+    )
+
+
+def document(value: Any) -> None:
+    """Print a value as JSON; times are in UTC, as ISO 8601 has them."""
+    line(json.dumps(value, indent=2, ensure_ascii=False, default=_as_json))
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        aware = timezone.make_aware(value) if timezone.is_naive(value) else value
+        return aware.astimezone(UTC).isoformat()
+    return str(value)
+
+
+def coloured(text: str, colour: str, *, on: TextIO | None = None) -> str:
+    """The text in a colour of _COLOURS where people read it; NO_COLOR and FORCE_COLOR are heeded."""
+    stream = on or sys.stdout
+    is_wanted = bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and not os.environ.get("NO_COLOR"))
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if is_wanted else text
+
+
+def is_confirmed(question: str, *, is_given: bool) -> bool:
+    """Whether it may be done: `--yes` says so, or somebody at a terminal. In a pipe nobody can."""
+    if is_given:
+        return True
+    if not sys.stdin.isatty():
+        error(f"{question} Nothing is done without --yes.")
+        return False
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+class Bar(Protocol):
+    """Says how much is done by now."""
+
+    def __call__(self, done: int) -> None: ...
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Bar]:
+    """A bar on a terminal's error stream while it lasts; nothing elsewhere."""
+    is_shown = sys.stderr.isatty() and total > 0
+
+    def show(done: int) -> None:
+        if is_shown:
+            filled = round(_BAR * min(done, total) / total)
+            bar = "█" * filled + "░" * (_BAR - filled)
+            print(f"\r{what} {bar} {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
+
+    show(0)
+    try:
+        yield show
+    finally:
+        if is_shown:
+            line(to=sys.stderr)
