@@ -1,8 +1,11 @@
 """Our shorter way to the pool's processes: jobs and results of every size, and processes that end."""
 
+import os
 import signal
 from pathlib import Path
 
+import celery
+import pytest
 from celery.concurrency import prefork
 
 from celeriac.worker import pool
@@ -72,8 +75,6 @@ def test_a_task_that_a_killed_process_had_not_begun_runs_in_another(
             result = next(iter(replies.values()))["pool"]["processes"][0]
             """
         )
-        import os
-
         os.kill(child, signal.SIGKILL)
         wait_until(lambda: sqlite_project.statuses() == {"SUCCESS": 2}, "both end")
         assert worker.stop() == 0, worker.output
@@ -90,3 +91,50 @@ def test_only_celerys_own_pool_goes_the_shorter_way() -> None:
 
     assert issubclass(own.Pool, pool.Pool)
     assert other.Pool is prefork.AsynPool
+
+
+#: The first time a part is to be counted, its process dies.
+DYING = """
+    import os
+    from pathlib import Path
+    from celeriac.results import chords
+    _counted = chords.part_ended
+
+    def part_ended(backend, request, state):
+        died = Path(__file__).with_name("died")
+        if not died.exists():
+            died.touch()
+            os._exit(9)
+        return _counted(backend, request, state)
+
+    chords.part_ended = part_ended
+
+    from celery import shared_task
+
+    @shared_task{options}
+    def part(number):
+        return number
+"""
+
+
+@pytest.mark.parametrize("options", ["", "(acks_late=False)"], ids=["late", "early"])
+def test_a_part_whose_process_dies_between_its_success_and_its_count_is_counted(
+    sqlite_project: Project, options: str
+) -> None:
+    if options and celery.VERSION[:2] < (5, 7):
+        pytest.skip("before 5.7 Celery fails an early ack whose process was lost, whatever was stored")
+    sqlite_project.write("parts/tasks.py", DYING.replace("{options}", options))
+    sqlite_project.write("parts/__init__.py", "")
+    with sqlite_project.worker("-c", "1") as worker:
+        total = sqlite_project.python(
+            """
+            from celery import chord
+            from parts.tasks import part
+            from tasks import total
+            result = chord([part.s(1), part.s(2)])(total.s()).get(timeout=50)
+            """
+        )
+        assert worker.stop() == 0, worker.output
+
+    assert total == 3
+    assert (sqlite_project.directory / "parts/died").exists()

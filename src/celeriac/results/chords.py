@@ -77,6 +77,11 @@ def part_ended_before(backend: Any, request: Any, state: str, *, had_ended: bool
     return until_stored(backend.alias, close)
 
 
+def is_counted(alias: str, group_id: str, task_id: str) -> bool:
+    """Whether this part is counted; raises the database's errors. Index: celeriac_chordpart_unique."""
+    return ChordPart.objects.using(alias).filter(group_id=group_id, task_id=task_id).exists()
+
+
 def _settle(backend: Any, end: _End) -> bool:
     """Send or fail the body if nothing is missing; False when the chord is not known."""
     outcome = until_stored(backend.alias, partial(_count, backend, end))

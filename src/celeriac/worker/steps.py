@@ -28,6 +28,7 @@ from celeriac.worker import (
     recovery,
     relay,
     spawning,
+    uncounted,
 )
 from celeriac.worker.late_acks import LateAcks
 from celeriac.worker.orders import FollowOrders
@@ -48,6 +49,7 @@ def install(app: Celery) -> None:
     spawning.install(app)
     housekeeping.connect()
     finished.connect()
+    uncounted.install()
     app.steps["consumer"] |= {FollowOrders, LateAcks, RateLimits, Refusals, UnknownTasks}
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
