@@ -135,11 +135,16 @@ class Scene:
         }
         return {"SOAK_KILL": json.dumps(order)}
 
-    def wait_for_death(self, point: Point) -> int:
-        """Until a process has died there; which it was. Raises MeasurementFailed."""
+    def wait_for_death(self, point: Point, *, load: Callable[[], object] | None = None) -> int:
+        """Until a process has died there; which it was. Raises MeasurementFailed.
+
+        `load` publishes more, when others have done all before anybody came to the point.
+        """
         marker = self.marker(point)
 
         def has_died() -> bool:
+            if load is not None and self._is_idle():
+                load()
             return marker.exists() and marker.read_text().endswith("\n")
 
         self.wait_for(has_died, f"{point.name} is reached")
@@ -205,6 +210,13 @@ class Scene:
             if len(self.ledger.ends) == len({(each.number, each.process) for each in self.ledger.starts}):
                 return
             time.sleep(0.05)
+
+    def _is_idle(self) -> bool:
+        """Whether all that was published has run."""
+        if self._is_producing():
+            return False
+        self.ledger.look()
+        return self.ledger.acknowledged.keys() <= self.ledger.ended
 
     def _is_producing(self) -> bool:
         return any(producer.is_alive for producer in self._producers)

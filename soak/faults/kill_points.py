@@ -3,6 +3,7 @@
 F8 has four parts: publishing, claiming and starting, reaping, chords. F24 is the gap between result and ack.
 """
 
+from functools import partial
 from typing import ClassVar
 
 from soak import points
@@ -39,14 +40,15 @@ class AtPoints(Fault):
         scene.start_two()
 
     def load(self, scene: Scene) -> None:
-        """Enough that both come to their points."""
+        """Enough that both come to their points, as a rule."""
         scene.produce(TASKS, gap=GAP_SECONDS)
 
     def _doom(self, scene: Scene, pair: list[Point]) -> None:
         for node, point in zip(("w0", "w1"), pair, strict=False):
             scene.start(node, environment=scene.die_at(point, most_hits=MOST_HITS))
         for node, point in zip(("w0", "w1"), pair, strict=False):
-            process, worker = scene.wait_for_death(point), scene.workers[node]
+            process = scene.wait_for_death(point, load=partial(self.load, scene))
+            worker = scene.workers[node]
             if process == worker.pid:
                 scene.wait_for(lambda worker=worker: not worker.is_alive, f"{node} is dead")  # type: ignore[misc]  # mypy infers no default
             else:
