@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.broker import clock
+from celeriac.broker.errors import BrokerRefused
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.processes import is_gone, may_have_run_at
 from celeriac.broker.queries import restoring, routing, workers
@@ -34,6 +35,11 @@ _LONGEST_GAP_SECONDS = 3.0
 before_losing: dict[str, Callable[[], object]] = {}
 #: Called with each worker that is found dead, before its messages go to others. Must not raise.
 losing: dict[str, Callable[[Peer], object]] = {}
+#: In the transaction in which a worker is marked lost, before its messages go to others: ends what nobody is
+#: to run again, and returns what follows, which is done after the commit.
+Close = Callable[[BaseDatabaseWrapper, Peer], Callable[[], object]]
+#: Called by the one process that is the first to mark it.
+closing: dict[str, Close] = {}
 
 
 @dataclass(slots=True)
@@ -116,13 +122,12 @@ class Reaper:
                 action()
         for tell in list(losing.values()):
             tell(peer)
-
-        def work(connection: BaseDatabaseWrapper, _: Queries) -> int:
-            if not workers.lose(connection, peer.id):
-                return -1
-            return restoring.restore(connection, peer.id, peer.concurrency)
-
-        restored = self._session.run(work)
+        try:
+            restored = self._lose(peer, list(closing.values()))
+        except BrokerRefused:
+            # The messages do not wait for what another table refuses.
+            logger.exception("What ran in worker %s and nobody runs again is not ended.", peer.node)
+            restored = self._lose(peer, [])
         if restored >= 0:
             logger.warning(
                 "Worker %s (pid %s on %s) is lost; %s messages go to the others.",
@@ -132,6 +137,21 @@ class Reaper:
                 restored,
             )
         return max(0, restored)
+
+    def _lose(self, peer: Peer, closing: list[Close]) -> int:
+        following: list[Callable[[], object]] = []
+
+        def work(connection: BaseDatabaseWrapper, _: Queries) -> int:
+            following.clear()
+            if not workers.lose(connection, peer.id):
+                return -1
+            following.extend(close(connection, peer) for close in closing)
+            return restoring.restore(connection, peer.id, peer.concurrency)
+
+        restored = self._session.run(work)
+        for follow in following:
+            follow()
+        return restored
 
     def sweep(self) -> int:
         """Restore what no live worker holds, and forget what has expired."""

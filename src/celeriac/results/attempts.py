@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from celery import states
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django_celery_results.models import TaskResult
@@ -77,21 +76,6 @@ def states_of(connection: BaseDatabaseWrapper, task_ids: Sequence[str]) -> dict[
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT task_id, status FROM {_RESULTS} WHERE task_id IN ({marks})", list(task_ids))
         return dict(cursor.fetchall())
-
-
-def left_running(connection: BaseDatabaseWrapper, node: str, since: datetime) -> list[tuple[str, str]]:
-    """Id and name of what a worker has begun since then and nobody has ended. Index: that of worker.
-
-    A worker runs a bounded number of tasks at once.
-    """
-    others = sorted({*states.READY_STATES, states.PENDING, states.RECEIVED, states.RETRY})
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT task_id, task_name FROM {_RESULTS} WHERE worker = %s AND date_done >= %s"
-            f" AND status NOT IN ({', '.join(['%s'] * len(others))})",
-            [node, connection.ops.adapt_datetimefield_value(since), *others],
-        )
-        return [(task_id, name or "") for task_id, name in cursor.fetchall()]
 
 
 def _values(connection: BaseDatabaseWrapper, each: Ended) -> list[Any]:

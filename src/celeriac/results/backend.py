@@ -98,6 +98,13 @@ class DatabaseBackend(RowFormat, Waiting, BaseDictBackend):
 
         _in_order(mark_all)
 
+    def store_failure(self, connection: BaseDatabaseWrapper, error: Exception, request: Any) -> None:
+        """Store FAILURE and its attempt in the caller's transaction; what follows from it is the caller's."""
+        result = self.encode_result(error, states.FAILURE)
+        write = self.write_of(request.id, result, states.FAILURE, None, request)
+        attempt = failing.attempt_of(write, result, request)
+        _save_once(connection, write, request.task, attempt)
+
     def get_state(self, task_id: str) -> str:
         """The state alone: nothing of a result or an error is decoded for it."""
         rows = TaskResult._default_manager.using(self.alias).order_by()

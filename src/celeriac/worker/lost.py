@@ -23,7 +23,7 @@ from celeriac.broker.queries.workers import Peer
 from celeriac.database.failures import first_line
 from celeriac.database.session import Session
 from celeriac.models import Outcome
-from celeriac.results import attempts, failing
+from celeriac.results import attempts, failing, left_running
 from celeriac.results.attempts import Ended
 from celeriac.results.pending import results_alias
 
@@ -68,10 +68,24 @@ def _in_messages(app: Celery, broker_alias: str, peer: Peer) -> list[Ended]:
 
 
 def _in_states(peer: Peer) -> list[Ended]:
+    left = _run(results_alias(), partial(left_running.find, node=peer.node, since=began_at(peer)))
+    return [_attempt(peer, each.task_id, each.name, run_key(peer, each.task_id)) for each in left]
+
+
+def began_at(peer: Peer) -> datetime:
+    """When this life of the worker began, as its own clock had it: what it stored since then is later."""
     began = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=peer.started_at)
-    since = began if settings.USE_TZ else timezone.make_naive(began)
-    left = _run(results_alias(), partial(attempts.left_running, node=peer.node, since=since))
-    return [_attempt(peer, task_id, name, f"{peer.id} {task_id}"[:64]) for task_id, name in left]
+    return began if settings.USE_TZ else timezone.make_naive(began)
+
+
+def run_key(peer: Peer, task_id: str) -> str:
+    """Of the run of a task that ended with its worker, where no claim tells."""
+    return f"{peer.id} {task_id}"[:64]
+
+
+def error_of(peer: Peer) -> WorkerLostError:
+    """With the words that Celery has for a process of the pool."""
+    return WorkerLostError(f"Worker exited prematurely: {peer.node} was lost while it ran the task.")
 
 
 def _attempt(peer: Peer, task_id: str, task_name: str, run_key: str) -> Ended:
@@ -81,7 +95,7 @@ def _attempt(peer: Peer, task_id: str, task_name: str, run_key: str) -> Ended:
         Outcome.LOST,
         worker=peer.node,
         exception=failing.class_name(WorkerLostError),
-        message=f"Worker {peer.node} was lost while it ran the task.",
+        message=str(error_of(peer)),
         run_key=run_key,
     )
 

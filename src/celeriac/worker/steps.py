@@ -17,6 +17,7 @@ from celeriac.database import failures, forks
 from celeriac.errors import CeleriacError
 from celeriac.results import received, storing, writer
 from celeriac.worker import (
+    early_acks,
     finished,
     flushing,
     given_up,
@@ -78,11 +79,14 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         found = preflight.inspect(app)
         pool.shorten(instance.pool, found.broker_alias)
         preflight.check_names(app)
+        # Attempts and dead letters are ours with every backend. A dead worker may be found below.
+        writer.start()
         if found.results_alias is not None:
             # Before the name of a killed one is claimed, which gives its messages to others.
             recovery.recover(found.broker_alias, is_starting=True)
             reaper.before_losing[_UID] = partial(recovery.recover, found.broker_alias)
             reaper.losing[_UID] = partial(lost.keep_attempts, app, found.broker_alias)
+            reaper.closing[_UID] = partial(early_acks.end_lost, app, found.broker_alias)
         alias = found.broker_alias or found.results_alias
         if alias is not None:
             present = presence.presence_for(alias, instance.hostname)
@@ -114,8 +118,6 @@ def _start(app: Celery, instance: Any, found: preflight.Preflight) -> None:
     if found.results_alias is not None:
         flushing.start(found.broker_alias, found.results_alias)
         received.connect()
-    # Attempts and dead letters are ours whatever backend has the results.
-    writer.start()
     if found.broker_alias is None:
         compression.bound_kombus()
     given_up.connect(app, instance.hostname)
@@ -146,6 +148,7 @@ def _end(process: int) -> None:
     flushing.stop()
     reaper.before_losing.pop(_UID, None)
     reaper.losing.pop(_UID, None)
+    reaper.closing.pop(_UID, None)
     writer.stop()
     storing.end()
     deliveries.close_all()

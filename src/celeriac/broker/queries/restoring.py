@@ -60,6 +60,22 @@ def begun(connection: Connection, worker: int, most: int) -> list[Begun]:
     return [Begun(*row) for row in rows]
 
 
+def with_messages(connection: Connection, worker: int, task_ids: Collection[str]) -> set[str]:
+    """Those of these tasks that have a message, whoever holds it: they run, or run again.
+
+    What the worker itself holds is known by the index celeriac_message_claimed. For others the table is read:
+    an index would cost each message what a death alone needs.
+    """
+    held = fetch(connection, "SELECT task_id FROM celeriac_message WHERE claimed_by = %s", (worker,))
+    found = {task_id for (task_id,) in held} & set(task_ids)
+    left = sorted(set(task_ids) - found)
+    for start in range(0, len(left), STEP // 2):
+        ids = left[start : start + STEP // 2]
+        rows = fetch(connection, f"SELECT task_id FROM celeriac_message WHERE task_id IN ({marks(ids)})", ids)
+        found.update(task_id for (task_id,) in rows)
+    return found
+
+
 def claim_again(connection: Connection, worker: int, held: Collection[tuple[int, int]]) -> int:
     """Take what a living worker has by (id, token), if it is ready again. By the primary key, in order.
 
