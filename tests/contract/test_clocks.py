@@ -1,11 +1,18 @@
 """Fault F16: the clock of a worker's host is wrong; when a task is due says the database."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.test import override_settings
 
 from celeriac.broker import clock
-from celeriac.models import Message
+from celeriac.broker.database_clock import DatabaseClock
+from celeriac.broker.errors import BrokerConnectionLost
+from celeriac.broker.left_out import LeftOut
+from celeriac.broker.queries import clocks
+from celeriac.broker.store import Store
+from celeriac.models import DeadLetter, Message
 from tests.broker import message
 from tests.broker import wait_until as wait
 
@@ -61,3 +68,48 @@ def test_a_clock_that_is_ahead_ends_no_message_early(broker, channel, monkeypatc
     monkeypatch.setattr(clock, "now", lambda: now() + clock.seconds(3600))
 
     assert channel.basic_get("mails") is not None
+
+
+def test_a_clock_that_is_ahead_gives_up_no_unknown_task_early(broker, reader, monkeypatch):
+    if broker == "default":
+        pytest.skip("SQLite's clock is the host's.")
+    worker, now = reader(), clock.now
+    left_out = LeftOut(worker.deliveries)
+    left_out.meet("0", "shop.new", ["shop.pay"])
+    Store(broker).publish("mails", message(headers={"task": "shop.new", "id": "a"}))
+    monkeypatch.setattr(clock, "now", lambda: now() + clock.seconds(3600))
+    monkeypatch.setattr(left_out, "_since", {"shop.new": time.monotonic() - 3600})
+
+    with override_settings(CELERIAC={"UNKNOWN_TASK_SECONDS": 60}):
+        left_out.look(["mails"], ["shop.pay"])
+
+    assert not DeadLetter.objects.using(broker).exists()
+
+
+def test_the_databases_clock_goes_on_while_it_is_away(broker, reader, monkeypatch):
+    if broker == "default":
+        pytest.skip("SQLite's clock is the host's.")
+    session = reader().deliveries.session
+    known, unknown = DatabaseClock(session), DatabaseClock(session)
+    before = known.now()
+
+    def away(*_, **__):
+        raise BrokerConnectionLost
+
+    monkeypatch.setattr(session, "run", away)
+
+    assert unknown.now() is None
+    assert before < known.now() < before + clock.seconds(10)
+
+
+def test_the_databases_clock_is_never_ahead_of_it(broker, reader, monkeypatch):
+    if broker == "default":
+        pytest.skip("SQLite's clock is the host's.")
+    session, now = reader().deliveries.session, clock.now
+    kept = DatabaseClock(session)
+    kept.now()
+    monkeypatch.setattr(clock, "now", lambda: now() + clock.seconds(3600))
+
+    for age in (60.0, 0.0):
+        told = kept.now(age)
+        assert told <= session.run(clocks.now, atomic=False)
