@@ -10,9 +10,13 @@ from celeriac.broker import clock
 from celeriac.broker.database_clock import DatabaseClock
 from celeriac.broker.errors import BrokerConnectionLost
 from celeriac.broker.left_out import LeftOut
+from celeriac.broker.locks import SessionLock
 from celeriac.broker.queries import clocks
+from celeriac.broker.queries.routing import Bound
+from celeriac.broker.reaper import Reaper
+from celeriac.broker.session import BrokerSession
 from celeriac.broker.store import Store
-from celeriac.models import DeadLetter, Message
+from celeriac.models import Binding, DeadLetter, Message
 from tests.broker import message
 from tests.broker import wait_until as wait
 
@@ -113,3 +117,28 @@ def test_the_databases_clock_is_never_ahead_of_it(broker, reader, monkeypatch):
     for age in (60.0, 0.0):
         told = kept.now(age)
         assert told <= session.run(clocks.now, atomic=False)
+
+
+def test_a_clock_that_is_ahead_ends_no_reader_of_remote_control(broker, reader, monkeypatch):
+    if broker == "default":
+        pytest.skip("SQLite's clock is the host's.")
+    now = clock.now
+    expires_at = now() + clock.seconds(60)
+    Store(broker).bind(Bound("control", "fanout", "", "mine", is_transient=True, expires_at=expires_at))
+    monkeypatch.setattr(clock, "now", lambda: now() + clock.seconds(3600))
+    session = BrokerSession(broker)
+
+    Reaper(session, SessionLock(session), "here").sweep()
+
+    assert Binding.objects.using(broker).filter(queue="mine").exists()
+    session.close()
+
+
+def test_a_clock_that_jumps_back_keeps_no_route_for_longer(broker, monkeypatch):
+    store, other, now, monotonic = Store(broker), Store(broker), clock.now, time.monotonic
+    assert store.bindings("subjects") == []
+    other.bind(Bound("subjects", "direct", "mail", "mails", is_transient=False, expires_at=None))
+    monkeypatch.setattr(clock, "now", lambda: now() - clock.seconds(3600))
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 2)
+
+    assert [each.queue for each in store.bindings("subjects")] == ["mails"]
