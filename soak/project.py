@@ -29,6 +29,9 @@ DATABASES = {{"default": {database!r}}}
 globals().update(json.loads({given!r}))
 # What a row asks for.
 globals().update(json.loads(os.environ.get("SOAK_SETTINGS", "{{}}")))
+if "SOAK_FAILING" in os.environ:
+    FAULTS_OF, FAULTS_DIRECTORY = DATABASES["default"]["ENGINE"], os.environ["SOAK_LEDGER"]
+    DATABASES["default"]["ENGINE"] = "failing"
 """
 
 

@@ -2,6 +2,7 @@
 
 from soak.faults.base import Fault
 from soak.faults.child_killed import ChildKilled
+from soak.faults.failing_calls import FailingCalls
 from soak.faults.group_killed import GroupKilled
 from soak.faults.kill_points import AtChord, AtFlush, AtPublish, AtReap, AtWork
 from soak.faults.none import NoFault
@@ -26,6 +27,7 @@ ALL: tuple[type[Fault], ...] = (
     AtReap,
     AtChord,
     AtFlush,
+    FailingCalls,
     KilledChords,
     KilledChains,
     Orders,

@@ -14,7 +14,7 @@ class CeleriacConfig(AppConfig):
         """Give the project its Celery app; wrong settings are told where the app is used."""
         from celeriac import app, checks, control, publisher
         from celeriac.errors import WrongSetting
-        from celeriac.worker import inspected, rejected, retried, steps, stopping, unstored
+        from celeriac.worker import expiring, inspected, rejected, retried, steps, stopping, unstored
 
         checks.register()
         try:
@@ -29,4 +29,5 @@ class CeleriacConfig(AppConfig):
         rejected.install()
         unstored.install()
         inspected.install()
+        expiring.install()
         retried.install()

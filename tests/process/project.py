@@ -123,7 +123,7 @@ class Project:
         """Run Celery's own `celery`; fails with what it printed when `check`."""
         return self._run("-m", "celery", *arguments, check=check, **environment)
 
-    def python(self, code: str) -> Any:
+    def python(self, code: str, **environment: str) -> Any:
         """Run code in a process of the project, like a web process; the JSON value of `result`."""
         whole = (
             "import json, os, django\n"
@@ -135,7 +135,7 @@ class Project:
         ended = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", whole],
             cwd=self.directory,
-            env=self._environment(),
+            env=self._environment(**environment),
             capture_output=True,
             text=True,
             timeout=DEADLINE_SECONDS * 2,
@@ -159,10 +159,14 @@ class Project:
 
     @contextmanager
     def worker(
-        self, *options: str, command: str = "start", program: tuple[str, ...] = ("manage.py", "celery")
+        self,
+        *options: str,
+        command: str = "start",
+        program: tuple[str, ...] = ("manage.py", "celery"),
+        **environment: str,
     ) -> Iterator[Worker]:
         """A worker that is ready; whatever is left of it afterwards is killed."""
-        worker = self.popen(command, *options, program=program)
+        worker = self.popen(command, *options, program=program, **environment)
         try:
             worker.wait_for_line(_READY)
             yield worker

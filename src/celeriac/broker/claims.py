@@ -12,8 +12,8 @@ from django.db import connections
 
 from celeriac.broker import judging, presence
 from celeriac.broker.ahead import Ahead
-from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
-from celeriac.broker.queries import clocks, restoring
+from celeriac.broker.database_clock import DatabaseClock
+from celeriac.broker.queries import restoring
 from celeriac.broker.queries.base import Claimed, Queries
 from celeriac.broker.queries.choice import Choice
 from celeriac.broker.session import BrokerSession, Work
@@ -60,6 +60,7 @@ class Claims:
     ) -> None:
         self._alias = alias
         self._session = session
+        self.clock = DatabaseClock(session)
         self._settlements = settlements
         #: By their tags the messages that were delivered and are not settled.
         self._held = held
@@ -94,7 +95,7 @@ class Claims:
             self.left_more = len(claimed) >= limit
             if is_of_loop:
                 self._ahead.looked(queues, asked=limit, found=len(claimed))
-            fit = judging.fit(self._settlements, claimed, self._clock_ahead)
+            fit = judging.fit(self._settlements, claimed, self.clock.now)
             if fit or not claimed:
                 return fit
         self.is_cut_short = True
@@ -112,7 +113,7 @@ class Claims:
         found = self._ahead.take(queues, limit, presence.worker_id(self._alias)) if self._ahead else []
         self.left_more = bool(found) and len(found) < limit and bool(self._ahead.queues)
         # They may have expired since.
-        return judging.fit(self._settlements, found, self._clock_ahead) if found else found
+        return judging.fit(self._settlements, found, self.clock.now) if found else found
 
     def has_more(self) -> bool:
         """Whether some are claimed ahead, or there are more to claim."""
@@ -211,12 +212,6 @@ class Claims:
             self._settlements.doubt(worker, token)
             raise
         return claimed
-
-    def _clock_ahead(self) -> int:
-        try:
-            return self._session.run(clocks.ahead, atomic=False)
-        except (BrokerConnectionLost, BrokerRefused):
-            return 0  # What was claimed must not be lost over it.
 
     def _run(self, work: Work[tuple[Any, list[Claimed]]], *, atomic: bool = True) -> list[Claimed]:
         # Known from now on: what was claimed again by a transaction that failed is not.

@@ -14,15 +14,15 @@ logger = logging.getLogger(__name__)
 
 
 def fit(
-    settlements: Settlements, claimed: Sequence[Claimed], ahead: Callable[[], int] = int
+    settlements: Settlements, claimed: Sequence[Claimed], database_now: Callable[[], int | None]
 ) -> list[Claimed]:
     """Those to deliver; the others are given up. One line for many: a backlog may have expired.
 
-    `ahead`: how far this host's clock is ahead of the database's; asked where something seems to be expired.
+    `database_now` is asked where something seems to be expired; None: nobody knows, and nothing is.
     """
     delivered, reasons, now = [], Counter[str](), clock.now()
     if any(message.expires_at is not None and message.expires_at <= now for message in claimed):
-        now -= max(0, ahead())
+        now = min(now, database_now() or 0)
     for message in claimed:
         reason = _unfit(message, now)
         if reason is None:

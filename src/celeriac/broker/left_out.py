@@ -76,8 +76,9 @@ class LeftOut:
         began = time.monotonic() - seconds
         # Both: a message may wait behind others for long before anybody finds that its task is unknown.
         names = [name for name, since in self._since.items() if since <= began]
-        if names:
-            choice = choosing.overdue(names, clock.now() - clock.seconds(seconds))
+        now = self._deliveries.claims.clock.now() if names else None
+        if now is not None:
+            choice = choosing.overdue(names, now - clock.seconds(seconds))
             reason = f"{UNKNOWN_TASK} for {seconds:g} s"
             ends_at = time.monotonic() + _GIVING_UP_SECONDS
             while self._deliveries.claims.give_up_chosen(queues, choice, reason):

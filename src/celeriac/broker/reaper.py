@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.broker import clock
+from celeriac.broker.database_clock import DatabaseClock
 from celeriac.broker.errors import BrokerRefused
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.processes import is_gone, may_have_run_at
@@ -55,6 +56,7 @@ class Reaper:
 
     def __init__(self, session: BrokerSession, lock: SessionLock, host: str) -> None:
         self._session = session
+        self._clock = DatabaseClock(session)
         self._lock = lock
         self._host = host
         self._seen: dict[int, _Seen] = {}
@@ -155,7 +157,8 @@ class Reaper:
 
     def sweep(self) -> int:
         """Restore what no live worker holds, and forget what has expired."""
-        now = clock.now()
+        # A host whose clock is ahead must not end what others read.
+        now = self._clock.now() or 0
         self._session.run(lambda connection, _: routing.sweep(connection, now))
         before = now - clock.seconds(_REMEMBER_SECONDS)
         self._session.run(lambda connection, _: workers.forget_lost(connection, before))

@@ -4,6 +4,8 @@ The verbs of the consuming side are in `deliveries`; both speak the same tables 
 """
 
 import logging
+import math
+import time
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -43,8 +45,8 @@ class Store:
         self.alias = alias
         self._declared: dict[str, int | None] = {}
         #: Queues that others declared: when that was read, and (message_ttl,) of a known one.
-        self._lives: dict[str, tuple[int, tuple[int | None] | None]] = {}
-        self._routes: dict[str, tuple[int, list[Bound]]] = {}
+        self._lives: dict[str, tuple[float, tuple[int | None] | None]] = {}
+        self._routes: dict[str, tuple[float, list[Bound]]] = {}
         #: Bindings made here that are not known to be committed: (exchange, routing key, queue).
         self._unsure: set[tuple[str, str, str]] = set()
         # One object, by which `caller` knows it. No partial: Django asks a failed hook for its __qualname__.
@@ -177,11 +179,11 @@ class Store:
 
     def bindings(self, exchange: str, *, fresh: bool = False) -> list[Bound]:
         """The queues bound to an exchange, at most a second old unless `fresh`."""
-        now = clock.now()
-        read_at, bound = self._routes.get(exchange, (0, []))
-        if fresh or now - read_at > clock.seconds(_ROUTES_LAST_SECONDS):
+        read_at, bound = self._routes.get(exchange, (-math.inf, []))
+        if fresh or time.monotonic() - read_at > _ROUTES_LAST_SECONDS:
+            read_at, now = time.monotonic(), clock.now()
             bound = caller.run(self.alias, lambda connection, _: routing.bindings(connection, exchange, now))
-            self._routes[exchange] = (now, bound)
+            self._routes[exchange] = (read_at, bound)
         return bound
 
     def default_bindings(self, queue: str) -> list[Bound]:
@@ -193,11 +195,11 @@ class Store:
         """How long a message may wait in the queue, whoever declared it; at most a second old."""
         if queue in self._declared:
             return self._declared[queue]
-        now = clock.now()
-        read_at, found = self._lives.get(queue, (0, None))
-        if now - read_at > clock.seconds(_ROUTES_LAST_SECONDS):
+        read_at, found = self._lives.get(queue, (-math.inf, None))
+        if time.monotonic() - read_at > _ROUTES_LAST_SECONDS:
+            read_at = time.monotonic()
             found = caller.run(self.alias, lambda connection, _: routing.queue(connection, queue))
-            self._lives[queue] = (now, found)
+            self._lives[queue] = (read_at, found)
         return found[0] if found else None
 
     def _when_committed(self, work: Any) -> None:
