@@ -38,7 +38,9 @@ def perform(project: Project, fault: Fault, sizes: Sizes, seed: int) -> Outcome:
     except MeasurementFailed as error:
         scene.complaints.append(str(error))
     try:
-        counts = count(scene.ledger, scene.blows, forbidden=scene.forbidden, stuck=stuck)
+        counts = count(
+            scene.ledger, scene.blows, forbidden=scene.forbidden, hopeless=scene.hopeless, stuck=stuck
+        )
         found = complaints(fault, scene, counts)
     finally:
         scene.end()

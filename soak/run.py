@@ -68,5 +68,9 @@ def is_for(fault: Fault, side: Side) -> bool:
 def _shown(outcome: Outcome) -> str:
     counts = outcome.counts
     figures = f"acknowledged {counts.acknowledged}, lost {counts.lost}, duplicated {counts.duplicated}"
-    words = [f"{outcome.seconds:.0f} s: {figures}, stuck {counts.stuck}", *outcome.complaints]
+    words = [f"{outcome.seconds:.0f} s: {figures}, stuck {counts.stuck}"]
+    words += (
+        [", ".join(f"{what} {value:g}" for what, value in outcome.figures.items())] if outcome.figures else []
+    )
+    words += outcome.complaints
     return "\n  ".join(words)

@@ -6,9 +6,12 @@ from soak.faults.group_killed import GroupKilled
 from soak.faults.kill_points import AtChord, AtFlush, AtPublish, AtReap, AtWork
 from soak.faults.none import NoFault
 from soak.faults.orders import Orders
+from soak.faults.poison import Poison
 from soak.faults.rolling import RollingRestart
+from soak.faults.rolling_deploy import RollingDeploy
 from soak.faults.soft_shutdown import SoftShutdown
 from soak.faults.stopped import Stopped
+from soak.faults.transactions import Transactions
 from soak.faults.worker_killed import WorkerKilled
 from soak.faults.workflows import KilledChains, KilledChords
 from soak.faults.young_children import YoungChildren
@@ -25,9 +28,12 @@ ALL: tuple[type[Fault], ...] = (
     AtWork,
     AtReap,
     AtChord,
+    Poison,
+    RollingDeploy,
     AtFlush,
     KilledChords,
     KilledChains,
+    Transactions,
     Orders,
     YoungChildren,
 )
