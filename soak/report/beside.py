@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from soak.faults import ALL as FAULTS
+from soak.faults.stopped import LOST_AFTER_SECONDS
 from soak.performing import Outcome
 from soak.report.cells import seconds, table
 from soak.sides import ALL as SIDES
@@ -13,9 +14,10 @@ TEXT = """\
 
 The faults that can be dealt to others too: tasks lost, runs beyond the first, what was stuck, and the longest
 time until a task that was struck ran again ("never": some did not while it was looked). Of several seeds the
-sums, and the longest time. Each system has its own defaults, with one exception: Redis gives back what a killed
-worker held after {visibility} s to Celeriac, to which it was set for these rows, and after an hour to Celery; what
-comes back later than was looked is counted as lost here.
+sums, and the longest time. Each system has its own defaults, but for two times of Celeriac's, which are set
+for these rows: Redis gives back what a killed worker held after {visibility} s (to Celery after an hour), and
+in F5 a silent worker is held for lost after {silence:.0f} s, not 30 s. What comes back later
+than was looked is counted as lost here.
 
 """
 
@@ -31,9 +33,8 @@ def text(outcomes: Sequence[Outcome]) -> str:
         for fault in FAULTS
         if fault.row in rows
     ]
-    return TEXT.format(visibility=VISIBILITY_SECONDS) + table(
-        ["fault", *(side.title for side in sides)], lines
-    )
+    begin = TEXT.format(visibility=VISIBILITY_SECONDS, silence=LOST_AFTER_SECONDS)
+    return begin + table(["fault", *(side.title for side in sides)], lines)
 
 
 def _of(outcomes: Sequence[Outcome], row: str, side: str) -> list[Outcome]:
