@@ -20,13 +20,14 @@ def run(options: Options, keep: Callable[[Records], None]) -> Records:
     records = Records([Run(options.size, machine.look())])
     with stage() as made:
         for number, (side, fault, seed) in enumerate(plan := _plan(options), 1):
-            if side.name in records.left_out:
+            name = f"{side.name} {fault.row}" if fault.crashes_server else side.name
+            if records.left_out.keys() & {name, side.name}:
                 continue
             try:
-                project = _prepared(made, side)
+                project = _prepared(made, side, fault)
             except (Unreachable, MeasurementFailed) as error:
-                records.left_out[side.name] = str(error)
-                say(f"left out: {side.title}: {error}")
+                records.left_out[name] = str(error)
+                say(f"left out: {name}: {error}")
                 continue
             say(f"{number}/{len(plan)}  {side.name} {fault.row} seed {seed}: {fault.title}")
             records.outcomes.append(perform(project, fault, options.sizes, seed))
@@ -46,17 +47,19 @@ def _plan(options: Options) -> list[tuple[Side, Fault, int]]:
     ]
 
 
-def _prepared(made: Stage, side: Side) -> Project:
+def _prepared(made: Stage, side: Side, fault: Fault) -> Project:
     reason = side.reason_missing()
     if reason is not None:
         raise Unreachable(reason)
-    return made.project(side)
+    return made.project(side, has_own_server=fault.crashes_server)
 
 
 def is_for(fault: Fault, side: Side) -> bool:
     """Whether this fault is dealt to this system."""
     if not side.is_ours:
         return side.name in fault.peers
+    if fault.crashes_server:
+        return side.needs in {("postgresql",), ("mariadb",)}
     return len(side.needs) == 1 or not fault.is_for_databases_alone
 
 

@@ -9,6 +9,7 @@ from soak.faults.orders import Orders
 from soak.faults.poison import Poison
 from soak.faults.rolling import RollingRestart
 from soak.faults.rolling_deploy import RollingDeploy
+from soak.faults.server_crashed import ServerCrashed
 from soak.faults.soft_shutdown import SoftShutdown
 from soak.faults.stopped import Stopped
 from soak.faults.transactions import Transactions
@@ -28,6 +29,7 @@ ALL: tuple[type[Fault], ...] = (
     AtWork,
     AtReap,
     AtChord,
+    ServerCrashed,
     Poison,
     RollingDeploy,
     AtFlush,

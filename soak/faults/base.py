@@ -19,8 +19,8 @@ class Fault(ABC):
     is_for_databases_alone: ClassVar[bool] = False
     #: Systems beside Celeriac that it is dealt to.
     peers: ClassVar[frozenset[str]] = frozenset()
-    #: Whether a publisher may be told that it could not.
-    may_refuse: ClassVar[bool] = False
+    #: Whether the database's server is ended: it is started for this row alone.
+    crashes_server: ClassVar[bool] = False
     #: Of `recovered`, at 95 % and at the most.
     p95_seconds: ClassVar[float] = 5.0
     most_seconds: ClassVar[float] = 35.0
@@ -45,7 +45,7 @@ def complaints(fault: Fault, scene: Scene, counts: Counts) -> list[str]:
     found = [*scene.complaints, *(f"{name}: {value}" for name, value in none.items() if value)]
     if counts.duplicated > (most := fault.most_duplicates(scene)):
         found.append(f"duplicated: {counts.duplicated}, of which {most} may be")
-    if scene.ledger.refused and not fault.may_refuse:
+    if scene.ledger.refused:
         found.append(f"refused: {len(scene.ledger.refused)}, {next(iter(scene.ledger.refused.values()))}")
     if (counts.recovered_max or 0) > fault.most_seconds + slack:
         found.append(f"recovered after {counts.recovered_max:.1f} s")
