@@ -23,9 +23,9 @@ class Counts:
     acknowledged: int
     #: Numbers that ran to their end at least once.
     executed: int
-    #: Acknowledged, and never ran to their end; without those that must not run.
+    #: Acknowledged, and never ran to their end; without those that must not or cannot.
     lost: int
-    #: Runs beyond the first one of each number.
+    #: Runs beyond the first one of each number that can run to its end.
     duplicated: int
     #: Numbers that ran and were never attempted.
     unexpected: int
@@ -47,15 +47,18 @@ class Counts:
         return max(self.recovered, default=None)
 
 
-def count(ledger: Ledger, blows: Sequence[Blow], *, forbidden: set[int], stuck: int) -> Counts:
+def count(
+    ledger: Ledger, blows: Sequence[Blow], *, forbidden: set[int], hopeless: set[int], stuck: int
+) -> Counts:
     """Count it; the ledger has been looked at for the last time."""
     runs = ledger.runs
+    hopeful = {number: times for number, times in runs.items() if number not in hopeless}
     return Counts(
         attempted=len(ledger.attempted),
         acknowledged=len(ledger.acknowledged),
         executed=len(ledger.ended),
-        lost=len(ledger.acknowledged.keys() - ledger.ended - forbidden),
-        duplicated=runs.total() - len(runs),
+        lost=len(ledger.acknowledged.keys() - ledger.ended - forbidden - hopeless),
+        duplicated=sum(hopeful.values()) - len(hopeful),
         unexpected=len(runs.keys() - ledger.attempted),
         forbidden=len(runs.keys() & forbidden),
         stuck=stuck,

@@ -27,6 +27,8 @@ class Ledger:
         self.refused: dict[int, str] = {}
         #: Ids of tasks whose messages are there twice by intent; one may be there more than once.
         self.doubled: list[str] = []
+        #: How often the task of an id came to a worker of an old release, which does not know it.
+        self.returned: Counter[str] = Counter()
         self.starts: list[Start] = []
         #: When each run ended, by number and process.
         self.ends: dict[tuple[int, int], float] = {}
@@ -55,6 +57,7 @@ class Ledger:
         self.acknowledged.update((int(number), task_id) for number, task_id in self._lines("acknowledged"))
         self.refused.update((int(words[0]), " ".join(words[1:])) for words in self._lines("refused"))
         self.doubled += [task_id for (task_id,) in self._lines("doubled")]
+        self.returned.update(task_id for (task_id,) in self._lines("returned"))
 
     def _lines(self, name: str) -> list[list[str]]:
         file = self._directory / name

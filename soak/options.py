@@ -9,10 +9,11 @@ from soak.faults import ALL as FAULTS
 from soak.faults import Fault
 from soak.sides import ALL as SIDES
 from soak.sides import Side
-from soak.sizes import LONG, QUICK, SHORT, Sizes
+from soak.sizes import SIZES, Sizes
 
 DOCS = Path(__file__).parent.parent / "docs"
-SIZES: dict[str, Sizes] = {"long": LONG, "quick": QUICK, "short": SHORT}
+#: Of the values of a report, in its directory.
+NAME = "reliability.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,10 @@ class Options:
     seeds: list[int]
     #: Where the report goes; None: it is only printed.
     write: Path | None
+    #: Where reports are of which is kept what is not run anew.
+    add: list[Path]
+    #: Whether anything is dealt at all.
+    is_run: bool
 
     @property
     def sizes(self) -> Sizes:
@@ -43,7 +48,11 @@ def parse(words: list[str]) -> Options:
     seeds = given.seed or [1 + secrets.randbits(31) for _ in range(given.seeds)]
     size = "quick" if given.quick else given.size
     is_whole = size == "long" and not given.only and not given.row
-    return Options(sides, faults, size, seeds, given.write or (DOCS if is_whole else None))
+    for directory in given.add:
+        if not (directory / NAME).is_file():
+            raise SystemExit(f"There is no {NAME} in {directory}.")
+    write = given.write or (DOCS if is_whole and not given.no_run else None)
+    return Options(sides, faults, size, seeds, write, given.add, not given.no_run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,5 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--row", metavar="ROW", action="append", help="only this row; may be repeated")
     add("--seed", metavar="N", type=int, action="append", help="these chances; may be repeated")
     add("--seeds", metavar="N", type=int, default=1, help="so many seeds, new ones (default: 1)")
+    add(
+        "--add",
+        type=Path,
+        metavar="DIRECTORY",
+        action="append",
+        default=[],
+        help="keep of the report there what is not run anew; may be repeated: what the first has, counts",
+    )
+    add("--no-run", action="store_true", help="deal nothing: put together the reports of --add")
     add("--write", type=Path, metavar="DIRECTORY", help="write the report there, whatever was run")
     return parser

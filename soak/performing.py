@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from benchmarks.limits import MeasurementFailed
 from soak.counts import Counts, count
@@ -18,13 +19,23 @@ class Outcome:
     row: str
     title: str
     side: str
+    is_ours: bool
     seed: int
+    #: When it ended.
+    date: str
     seconds: float
     blows: int
     counts: Counts
     figures: dict[str, float] = field(default_factory=dict)
+    #: Of the records that it is in: the place of its run, which has the machine.
+    run: int = 0
     #: What breaks the promise; of a peer, what it does not promise.
     complaints: list[str] = field(default_factory=list)
+
+    @property
+    def beside(self) -> str:
+        """What the row found out beside the counts, in words."""
+        return ", ".join(f"{what} {value:g}" for what, value in self.figures.items())
 
 
 def perform(project: Project, fault: Fault, sizes: Sizes, seed: int) -> Outcome:
@@ -38,20 +49,24 @@ def perform(project: Project, fault: Fault, sizes: Sizes, seed: int) -> Outcome:
     except MeasurementFailed as error:
         scene.complaints.append(str(error))
     try:
-        counts = count(scene.ledger, scene.blows, forbidden=scene.forbidden, stuck=stuck)
+        counts = count(
+            scene.ledger, scene.blows, forbidden=scene.forbidden, hopeless=scene.hopeless, stuck=stuck
+        )
         found = complaints(fault, scene, counts)
     finally:
         scene.end()
     if found and project.side.is_ours:
         found.append(scene.said())
     return Outcome(
-        fault.row,
-        fault.title,
-        project.side.name,
-        seed,
-        round(time.monotonic() - begin, 1),
-        len(scene.blows),
-        counts,
-        scene.figures,
-        found,
+        row=fault.row,
+        title=fault.title,
+        side=project.side.name,
+        is_ours=project.side.is_ours,
+        seed=seed,
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        seconds=round(time.monotonic() - begin, 1),
+        blows=len(scene.blows),
+        counts=counts,
+        figures=scene.figures,
+        complaints=found,
     )

@@ -14,6 +14,8 @@ from benchmarks.limits import MeasurementFailed
 from benchmarks.places import Place
 from benchmarks.project import APPS, MANAGE
 from soak.ledger import Ledger
+from soak.own_places import OwnMariaDB, OwnPostgreSQL
+from soak.own_servers import OwnServer
 from soak.sides import Side
 from soak.worker import Worker
 
@@ -47,6 +49,12 @@ class Project:
         self._manage("migrate", "-v", "0")
         for place in places.values():
             place.remember()
+
+    @property
+    def server(self) -> OwnServer:
+        """The database's, where it was started for this project alone."""
+        owned = (place for place in self._places.values() if isinstance(place, OwnPostgreSQL | OwnMariaDB))
+        return next(owned).server
 
     def begin_anew(self, settings: dict[str, Any]) -> Ledger:
         """As it was when it was ready, with a row's own settings and an empty ledger; nothing of it runs."""

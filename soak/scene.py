@@ -32,6 +32,8 @@ class Scene:
         self.blows: list[Blow] = []
         #: Numbers that must not run, because they are revoked.
         self.forbidden: set[int] = set()
+        #: Numbers that cannot run to their end, because they end whoever runs them.
+        self.hopeless: set[int] = set()
         #: What a row found out beside the counts.
         self.figures: dict[str, float] = {}
         #: What must not be and no count shows.
@@ -108,6 +110,11 @@ class Scene:
 
         self.wait_for(is_ready, f"{worker.node} is ready")
 
+    def stop(self, worker: Worker) -> None:
+        """SIGTERM, as a deployment's, and until it has ended."""
+        worker.send(signal.SIGTERM)
+        self.wait_for(lambda: not worker.is_alive, f"{worker.node} ends")
+
     def kill(self, worker: Worker, *, is_group: bool = False) -> None:
         """SIGKILL, as the kernel's and as an administrator's in haste."""
         self.struck(worker.pid)
@@ -181,7 +188,7 @@ class Scene:
         end = time.monotonic() + self.sizes.settle_seconds + self.project.side.slack_seconds
         while True:
             self.ledger.look()
-            has_all = self.ledger.acknowledged.keys() <= self.ledger.ended | self.forbidden
+            has_all = self.ledger.acknowledged.keys() <= self.ledger.ended | self.forbidden | self.hopeless
             left = self.ask("left") if has_all or time.monotonic() > end else None
             if left == {} or (left is not None and time.monotonic() > end):
                 break

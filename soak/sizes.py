@@ -66,3 +66,5 @@ SHORT = Sizes(
     stop_seconds=10.0,
     limit_seconds=60.0,
 )
+
+SIZES: dict[str, Sizes] = {"long": LONG, "quick": QUICK, "short": SHORT}

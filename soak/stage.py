@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.places import KINDS, Place
+from soak.own_places import OWN
 from soak.project import Project
 from soak.sides import Side
 
@@ -20,13 +21,15 @@ class Stage:
         self._places: list[Place] = []
         self._projects: dict[str, Project] = {}
 
-    def project(self, side: Side) -> Project:
-        """Its project, made once. Raises Unreachable, MeasurementFailed."""
-        if side.name not in self._projects:
-            directory = self._directory / side.name
-            places = {kind: self._made(kind, directory) for kind in side.needs}
-            self._projects[side.name] = Project(side, directory, places)
-        return self._projects[side.name]
+    def project(self, side: Side, *, has_own_server: bool = False) -> Project:
+        """Made once; another one where the server is its own. Raises Unreachable, MeasurementFailed."""
+        name = f"{side.name}-own" if has_own_server else side.name
+        if name not in self._projects:
+            directory = self._directory / name
+            kinds = {**KINDS, **OWN} if has_own_server else KINDS
+            places = {kind: self._made(kinds[kind], directory) for kind in side.needs}
+            self._projects[name] = Project(side, directory, places)
+        return self._projects[name]
 
     def clear(self) -> None:
         """Drop every place; nothing runs any more."""
@@ -35,8 +38,8 @@ class Stage:
         self._places.clear()
         self._projects.clear()
 
-    def _made(self, kind: str, directory: Path) -> Place:
-        place = KINDS[kind](f"celeriac_soak_{os.getpid()}_{len(self._places)}", directory)
+    def _made(self, kind: type[Place], directory: Path) -> Place:
+        place = kind(f"celeriac_soak_{os.getpid()}_{len(self._places)}", directory)
         place.make()
         self._places.append(place)
         return place

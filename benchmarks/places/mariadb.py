@@ -15,17 +15,19 @@ class MariaDB(Place):
     """The server's own settings; Django keeps its connections open."""
 
     def make(self) -> None:
-        server("mariadb")
         self._run("", f"CREATE DATABASE {self.name} CHARACTER SET utf8mb4")
 
+    def address(self) -> dict[str, str | int]:
+        """Where the server is, and who connects. Raises Unreachable."""
+        return server("mariadb").django_settings()
+
     def database(self) -> dict[str, object]:
-        settings = server("mariadb").django_settings()
         return {
             "ENGINE": "django.db.backends.mysql",
             "NAME": self.name,
             "OPTIONS": {"charset": "utf8mb4"},
             "CONN_MAX_AGE": None,
-            **settings,
+            **self.address(),
         }
 
     def empty(self) -> None:
@@ -43,7 +45,7 @@ class MariaDB(Place):
     ) -> list[Any]:
         import MySQLdb
 
-        given = server("mariadb").django_settings()
+        given = self.address()
         connection = MySQLdb.connect(
             host=given["HOST"],
             port=int(given["PORT"]),

@@ -18,16 +18,18 @@ class PostgreSQL(Place):
     """The server's own settings; Django keeps its connections open."""
 
     def make(self) -> None:
-        server("postgresql")
         self._run("postgres", f'CREATE DATABASE "{self.name}"')
 
+    def address(self) -> dict[str, str | int]:
+        """Where the server is, and who connects. Raises Unreachable."""
+        return server("postgresql").django_settings()
+
     def database(self) -> dict[str, object]:
-        settings = server("postgresql").django_settings()
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": self.name,
             "CONN_MAX_AGE": None,
-            **settings,
+            **self.address(),
         }
 
     def empty(self) -> None:
@@ -43,9 +45,7 @@ class PostgreSQL(Place):
     def _run(self, database: str, statement: str) -> list[Any]:
         import psycopg
 
-        given: dict[str, Any] = {
-            str(key).lower(): value for key, value in server("postgresql").django_settings().items() if value
-        }
+        given: dict[str, Any] = {str(key).lower(): value for key, value in self.address().items() if value}
         with psycopg.connect(dbname=database, autocommit=True, **given) as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []

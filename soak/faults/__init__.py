@@ -7,9 +7,13 @@ from soak.faults.group_killed import GroupKilled
 from soak.faults.kill_points import AtChord, AtFlush, AtPublish, AtReap, AtWork
 from soak.faults.none import NoFault
 from soak.faults.orders import Orders
+from soak.faults.poison import Poison
 from soak.faults.rolling import RollingRestart
+from soak.faults.rolling_deploy import RollingDeploy
+from soak.faults.server_crashed import ServerCrashed
 from soak.faults.soft_shutdown import SoftShutdown
 from soak.faults.stopped import Stopped
+from soak.faults.transactions import Transactions
 from soak.faults.worker_killed import WorkerKilled
 from soak.faults.workflows import KilledChains, KilledChords
 from soak.faults.young_children import YoungChildren
@@ -26,10 +30,14 @@ ALL: tuple[type[Fault], ...] = (
     AtWork,
     AtReap,
     AtChord,
+    ServerCrashed,
+    Poison,
+    RollingDeploy,
     AtFlush,
     FailingCalls,
     KilledChords,
     KilledChains,
+    Transactions,
     Orders,
     YoungChildren,
 )

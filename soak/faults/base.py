@@ -19,6 +19,8 @@ class Fault(ABC):
     is_for_databases_alone: ClassVar[bool] = False
     #: Systems beside Celeriac that it is dealt to.
     peers: ClassVar[frozenset[str]] = frozenset()
+    #: Whether the database's server is ended: it is started for this row alone.
+    crashes_server: ClassVar[bool] = False
     #: Of `recovered`, at 95 % and at the most.
     p95_seconds: ClassVar[float] = 5.0
     most_seconds: ClassVar[float] = 35.0
@@ -56,11 +58,15 @@ def complaints(fault: Fault, scene: Scene, counts: Counts) -> list[str]:
 
 
 def _of_results(scene: Scene) -> list[str]:
-    """Every task that ran to its end has its result; none was given up."""
-    found = [f"dead letter: {each}" for each in scene.ask("dead_letters")]
+    """Every task that ran to its end has its result; none was given up that could come to it."""
+    given_up = {scene.ledger.acknowledged.get(number) for number in scene.hopeless}
+    letters = [each for each in scene.ask("dead_letters") if each.partition(":")[0] not in given_up]
+    found = [f"dead letter: {each}" for each in letters]
     results = scene.ask("results")
-    if results.get("SUCCESS", 0) < len(scene.ledger.ended) - len(scene.forbidden):
+    if results.get("SUCCESS", 0) < len(scene.ledger.ended - scene.forbidden):
         found.append(f"results: {results}, {len(scene.ledger.ended)} ran to their end")
+    if results.get("FAILURE") == len(given_up):
+        del results["FAILURE"]
     if others := {state: count for state, count in results.items() if state not in {"SUCCESS", "REVOKED"}}:
         found.append(f"results: {others}")
     if regressed := scene.ask("regressed"):

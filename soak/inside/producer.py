@@ -32,7 +32,8 @@ def main(order: dict[str, Any]) -> None:
             reason = f"{type(error).__name__}: {error}".replace("\n", " ")
             book.write("refused", [f"{number} {reason}" for number in numbers])
         else:
-            lines = [f"{number} {task_id}" for number, task_id in zip(numbers, ids, strict=True)]
+            published = numbers if ids else []  # No ids: it was rolled back, as ordered.
+            lines = [f"{number} {task_id}" for number, task_id in zip(published, ids, strict=True)]
             book.write("acknowledged", lines, is_durable=True)
         time.sleep(order["gap"])
 

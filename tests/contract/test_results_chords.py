@@ -1,4 +1,4 @@
-"""Chords: the body is sent once, when every header task has ended, however often each was delivered."""
+"""Fault F25, chords: the body is sent once, when every part has ended, however often delivered."""
 
 import logging
 import threading

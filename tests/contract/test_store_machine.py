@@ -1,4 +1,4 @@
-"""Whatever consumers do in whatever order, the tables are as a plain model of them says, after each step."""
+"""Fault F37: whatever consumers do in whatever order, the tables are as a plain model says."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Silence and death: what a silent heart proves on this host and on another, and what it does not."""
+"""Fault F5, silence and death: what a silent heart proves on this host and another, and what not."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""On SQLite a process of the pool inherits nothing of the file: its locks are its own, its commits stay."""
+"""Fault F31 on SQLite: a process of the pool inherits nothing of the file: its locks are its own."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Nothing lost: workers killed with -9 while they work, and what the others make of it."""
+"""Faults F2 and F3: workers and their processes killed with -9, and what others make of it."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Another process writes to the SQLite file for a long time: the worker's loop goes on."""
+"""Fault F11: another process writes to the SQLite file for long, and the worker's loop goes on."""
 
 import signal
 import sqlite3

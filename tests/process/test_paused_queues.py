@@ -1,4 +1,4 @@
-"""A queue is paused and resumed, on every database and broker: while no worker is up, and while one is."""
+"""Fault F29: a queue is paused and resumed, on each database and broker, with a worker and without."""
 
 import json
 from pathlib import Path

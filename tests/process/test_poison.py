@@ -1,4 +1,4 @@
-"""Tasks that end whoever runs them: so many runs, then a dead letter, on every broker; replayed, too."""
+"""Fault F19: tasks that end whoever runs them have so many runs, then a dead letter; replayed, too."""
 
 from collections import Counter
 from pathlib import Path

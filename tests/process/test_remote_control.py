@@ -1,4 +1,4 @@
-"""Celery's own tools over django://: inspect, revoke, events, Flower."""
+"""Celery's own tools over django://: inspect, events, Flower, and revoke, without a worker too (F29)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A task that nobody knew is deployed after all: its dead letter is replayed and runs, on every broker."""
+"""Fault F20: a task that nobody knew is deployed after all; its dead letter is replayed and runs."""
 
 from tests.process.project import Project, wait_until
 

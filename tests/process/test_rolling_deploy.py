@@ -1,4 +1,4 @@
-"""Old workers beside new ones: a task that only the new ones know is run by those, and nothing is lost."""
+"""Fault F21: old workers beside new ones: a task that only those know is run by them, none is lost."""
 
 from collections import Counter
 from pathlib import Path

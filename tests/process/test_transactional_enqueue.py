@@ -1,4 +1,4 @@
-"""A task runs if and only if its transaction was committed, also when its publisher is killed."""
+"""Fault F27: a task runs if and only if its transaction was committed, its publisher killed or not."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Messages that no worker can run: fuzzed ones, on every broker. Each is kept, and the worker lives."""
+"""Fault F20: fuzzed messages that no worker can run, on every broker: all are kept, the worker lives."""
 
 import secrets
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which database errors are tried again, and which are not."""
+"""Which database errors are tried again, as of a full disk (fault F15), and which are not."""
 
 import sqlite3
 from types import SimpleNamespace

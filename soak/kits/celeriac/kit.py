@@ -6,9 +6,10 @@ from typing import Any
 
 import book
 from celery import chain, chord, states
+from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.db.models import Count
-from tasks import body, link, work
+from tasks import body, link, newcomer, poison, witness, work
 
 #: Ids that once had SUCCESS, which they must keep.
 _succeeded: set[str] = set()
@@ -48,18 +49,47 @@ def links(numbers: Sequence[int], seconds: Sequence[float], _: random.Random) ->
     return ids[::-1]
 
 
+def mixed(numbers: Sequence[int], seconds: Sequence[float], rng: random.Random, every: int) -> list[str]:
+    """A task by itself; each so manieth ends whoever runs it."""
+    if numbers[0] % every:
+        return single(numbers, seconds, rng)
+    return [poison.delay(numbers[0], rng.choice(("exit", "segfault"))).id]
+
+
+def new_one(numbers: Sequence[int], seconds: Sequence[float], _: random.Random) -> list[str]:
+    """A task that the old release does not know."""
+    return [newcomer.delay(numbers[0], seconds[0]).id]
+
+
+def in_transaction(numbers: Sequence[int], seconds: Sequence[float], _: random.Random) -> list[str]:
+    """A row and its task, of which every second is rolled back."""
+    with transaction.atomic():
+        Group.objects.create(name=str(numbers[0]))
+        task_id = witness.delay(numbers[0], seconds[0]).id
+        if is_rolled_back := bool(numbers[0] % 2):
+            transaction.set_rollback(True)
+    return [] if is_rolled_back else [task_id]
+
+
+def committed() -> list[int]:
+    """The numbers whose transactions were committed, as the database has it."""
+    return [int(name) for name in Group.objects.values_list("name", flat=True)]
+
+
 def left() -> dict[str, int]:
     """What has not ended: messages, results, chords, by what they are."""
     from django_celery_results.models import TaskResult
 
     from celeriac.models import Chord, Message
     from celeriac.models.messages import MessageState
+    from celeriac.models.outbox import Outbox
 
     rows = Message.objects.values_list("state").annotate(count=Count("id"))
     waiting = {f"{MessageState(state).label.lower()} messages": count for state, count in rows}
     unended = TaskResult.objects.exclude(status__in=states.READY_STATES).count()
     unsent = Chord.objects.filter(is_sent=False).count()
     found = {**waiting, "tasks without an end": unended, "chords": unsent}
+    found["messages in the outbox"] = Outbox.objects.count()
     return {what: count for what, count in found.items() if count}
 
 

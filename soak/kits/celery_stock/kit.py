@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 from celery import chain, chord, current_app
-from tasks import body, link, work
+from tasks import body, link, newcomer, poison, work
 
 
 def single(numbers: Sequence[int], seconds: Sequence[float], _: random.Random) -> list[str]:
@@ -28,6 +28,18 @@ def links(numbers: Sequence[int], seconds: Sequence[float], _: random.Random) ->
         ids.append(result.id)
         result = result.parent
     return ids[::-1]
+
+
+def mixed(numbers: Sequence[int], seconds: Sequence[float], rng: random.Random, every: int) -> list[str]:
+    """A task by itself; each so manieth ends whoever runs it."""
+    if numbers[0] % every:
+        return single(numbers, seconds, rng)
+    return [poison.delay(numbers[0], rng.choice(("exit", "segfault"))).id]
+
+
+def new_one(numbers: Sequence[int], seconds: Sequence[float], _: random.Random) -> list[str]:
+    """A task that the old release does not know."""
+    return [newcomer.delay(numbers[0], seconds[0]).id]
 
 
 def left() -> dict[str, int]:
