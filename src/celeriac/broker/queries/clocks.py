@@ -8,6 +8,9 @@ from celeriac.broker.queries.base import Queries, fetch
 
 def ahead(connection: Connection, queries: Queries) -> int:
     """How many microseconds the host is ahead, below 0: behind; 0 where the database has the host's clock."""
-    if queries.now == "%s":
-        return 0
-    return clock.now() - int(fetch(connection, f"SELECT {queries.now}")[0][0])
+    return 0 if queries.now == "%s" else clock.now() - now(connection, queries)
+
+
+def now(connection: Connection, queries: Queries) -> int:
+    """The time by which messages are due, in microseconds."""
+    return clock.now() if queries.now == "%s" else int(fetch(connection, f"SELECT {queries.now}")[0][0])
