@@ -1,4 +1,4 @@
-"""How many messages wait in the queues of RabbitMQ, Redis and other brokers, as far as kombu can tell."""
+"""What kombu can tell and do about the queues of any broker: how many messages wait, and away with them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -37,3 +37,14 @@ def _close(connection: Any, channel: Any) -> None:
         channel.close()
     except (*connection.channel_errors, *connection.connection_errors):
         pass  # It is closed already.
+
+
+def purge(app: Celery, queue: str) -> int:
+    """Delete the messages of a queue that nobody has taken; how many those were. Raises Unreachable."""
+    with in_one_line(app), app.connection_for_write(connect_timeout=_CONNECT_SECONDS) as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=_CONNECT_SECONDS)
+        channel = connection.channel()
+        try:
+            return int(channel.queue_purge(queue) or 0)
+        finally:
+            _close(connection, channel)

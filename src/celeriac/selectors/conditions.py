@@ -24,6 +24,8 @@ from celeriac.selectors.query_values import State, Text
 
 _WAITING = (states.PENDING, states.RECEIVED)
 _NOT_RUNNING = (*_WAITING, states.RETRY, *sorted(states.READY_STATES))
+#: Of the states of one project's tasks.
+_MOST_STATES = 100
 _NAMES = {
     "succeeded": states.SUCCESS,
     "failed": states.FAILURE,
@@ -115,12 +117,27 @@ def _in_state(value: State, place: Place) -> Q:
         is_later = Q(eta__gt=place.now)
         return waiting & (is_later if name == "scheduled" else Q(eta__isnull=True) | ~is_later)
     if name == "running":
-        return Q(task_id__in=place.results.exclude(status__in=_NOT_RUNNING).values("task_id"))
+        return Q(task_id__in=place.results.filter(status__in=_running(place)).values("task_id"))
     if name == states.SUCCESS:
         # Nearly all: one after the other is asked about.
         return Q(Exists(place.results.filter(task_id=OuterRef("task_id"), status=name)))
     # A few: they are the first to be found. Index: that of status.
     return Q(task_id__in=place.results.filter(status=name).values("task_id"))
+
+
+def _running(place: Place) -> list[str]:
+    """The states of tasks that run: STARTED and those of tasks' own, of which there are a few.
+
+    Found one after the other by the index of status, where all but some states would be every row.
+    """
+    found, last = [states.STARTED], ""
+    for _ in range(_MOST_STATES):
+        following = place.results.filter(status__gt=last).order_by("status").values_list("status", flat=True)
+        state = following.first()
+        if state is None:
+            break
+        found, last = [*found, state], state
+    return [state for state in found if state not in _NOT_RUNNING]
 
 
 def _worker(term: Term, place: Place) -> Q:
@@ -131,7 +148,8 @@ def _worker(term: Term, place: Place) -> Q:
         full = Text(value.text if "@" in value.text else f"*@{value.text}", value.is_literal)
         return _matched("worker", value) | _matched("worker", Text(full.text))
 
-    return Q(task_id__in=place.results.filter(_any(term, of_value)).values("task_id"))
+    # A worker has taken very many: they are not found first.
+    return Q(Exists(place.results.filter(_any(term, of_value), task_id=OuterRef("task_id"))))
 
 
 def _args(term: Term, place: Place) -> Q:

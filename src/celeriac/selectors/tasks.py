@@ -1,6 +1,6 @@
 """Tasks by a query or by their ids, with what rows of four tables say of each; messages are never read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -8,7 +8,7 @@ from operator import and_
 from typing import Any
 
 from celery import Celery, states
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
@@ -151,6 +151,28 @@ def types(app: Celery, query: Query) -> list[TypeFigures]:
         TypeFigures(row["task_name"], row["tasks"], row["failed"], row["last_published_at"])
         for row in counted.order_by("task_name")
     ]
+
+
+def ended(task_ids: Sequence[str]) -> dict[str, str]:
+    """The states of those tasks that have ended, by their ids."""
+    rows = TaskResult._default_manager.using(results_alias()).order_by()
+    ended_rows = rows.filter(task_id__in=task_ids, status__in=states.READY_STATES)
+    return dict(ended_rows.values_list("task_id", "status"))
+
+
+def unended(records: QuerySet[TaskRecord]) -> QuerySet[TaskRecord]:
+    """Those that have not ended, as far as is known."""
+    results = TaskResult._default_manager.using(records.db).order_by()
+    has_ended = results.filter(task_id=OuterRef("task_id"), status__in=states.READY_STATES)
+    return records.filter(~Exists(has_ended), finished_at__isnull=True)
+
+
+def ids_in_steps(records: QuerySet[TaskRecord], size: int) -> Iterator[list[str]]:
+    """Their ids in order of the rows, so many at once; each is found anew."""
+    last = 0
+    while rows := list(records.filter(pk__gt=last).order_by("pk").values_list("pk", "task_id")[:size]):
+        last = rows[-1][0]
+        yield [task_id for _, task_id in rows]
 
 
 def _resolved(prefix: str) -> str | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from celery import Celery, states
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 from django_celery_results.models import TaskResult
@@ -85,11 +86,16 @@ def _state(life: Life, now: int, running: list[RunningTask]) -> WorkerState:
         pool=life.pool,
         concurrency=life.concurrency,
         queues=tuple(name for name in life.queues.split(",") if name),
-        started_at=_EPOCH + timedelta(microseconds=life.started_at),
+        started_at=_as_stored(_EPOCH + timedelta(microseconds=life.started_at)),
         heartbeat_age_seconds=age,
         is_alive=not life.is_lost and (age is None or age <= options().lost_after_seconds),
         running=tuple(running),
     )
+
+
+def _as_stored(moment: datetime) -> datetime:
+    """As the other tables have moments."""
+    return moment if settings.USE_TZ else timezone.make_naive(moment)
 
 
 def _running(app: Celery, lives: list[Life]) -> dict[int, list[RunningTask]]:
