@@ -63,6 +63,7 @@ def test_a_query_is_read(text, terms):
         ("since:2026-13-45", "since: '2026-13-45' is no moment."),
         ("since:0001-01-01", "since: '0001-01-01' is no moment."),
         ("since:99999999999d", "since: '99999999999d' is no moment."),
+        ("type:*a*b*c*", "type: '*a*b*c*' has more than 3 asterisks."),
         ("since:1h,2h", "since: takes one moment, not 2."),
         ("ran:30s", "ran: longer or shorter? Write ran:>30s or ran:<30s."),
         ("ran:>long", "ran: '>long' is no length of time. For example: ran:>30s"),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from celery import Celery
+from kombu.transport import virtual
 
 from celeriac.broker.explaining import in_one_line
 
@@ -25,6 +26,9 @@ def _depth(connection: Any, queue: str) -> int | None:
     # RabbitMQ closes the channel on which a missing queue is asked for.
     channel = connection.channel()
     try:
+        if isinstance(channel, virtual.Channel):
+            # To Redis an empty queue is one that is not there.
+            return int(channel._size(queue))
         return int(channel.queue_declare(queue=queue, passive=True).message_count)
     except (*connection.channel_errors, NotImplementedError):
         return None

@@ -1,6 +1,6 @@
 """`manage.py celery call NAME …`: send a task, and wait for what it comes to if that is wanted."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import datetime
 from typing import Any
 
@@ -100,9 +100,12 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _moment(text: str) -> datetime:
-    found: datetime | None = maybe_iso8601(text)
+    try:
+        found: datetime | None = maybe_iso8601(text)
+    except ValueError:
+        found = None
     if found is None:
-        raise ValueError(text)
+        raise ArgumentTypeError(f"{text!r} is no moment; write 2026-11-26T12:00:00Z")
     return found
 
 

@@ -7,6 +7,8 @@ from celery import Celery
 from celeriac.app import get_app
 from celeriac.cli import (
     call,
+    clean,
+    dead,
     discovered,
     django_options,
     engine,
@@ -29,9 +31,11 @@ Run = Callable[[Celery, Sequence[str]], int]
 OURS: dict[str, tuple[Run, str]] = {
     "start": (start.run, "run the tasks, in this process, with what suits the platform"),
     "call": (call.COMMAND.run, "send a task, and wait for what it comes to"),
+    "clean": (clean.COMMAND.run, "delete what is old enough, as workers do each hour"),
+    "dead": (dead.COMMAND.run, "list the dead letters, send them again or delete them"),
     "discovered": (discovered.COMMAND.run, "list each tasks.py with its tasks, or why it was left out"),
     "pause": (pausing.PAUSE.run, "let no worker take messages from a queue, or list the paused ones"),
-    "queues": (queues.COMMAND.run, "list the queues with what waits in them, or purge one"),
+    "queues": (queues.COMMAND.run, "list the queues with what waits in them; purge or move it"),
     "resume": (pausing.RESUME.run, "let the workers take messages from a queue again"),
     "retry": (retry.COMMAND.run, "send tasks again that did not succeed, by id or query"),
     "revoke": (revoke.COMMAND.run, "let tasks not begin, by id or query"),

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from celery import Celery
 
-from celeriac.cli import cells, output, purging
+from celeriac.cli import cells, moving, output, purging
 from celeriac.cli.command import Command
 from celeriac.cli.group import Group
 from celeriac.selectors import queues
@@ -45,6 +45,7 @@ COMMAND = Group(
         _work,
     ),
     {
+        "move": (moving.COMMAND, "move the messages that wait in a queue to another"),
         "purge": (purging.COMMAND, "delete the messages that wait in a queue"),
     },
 )

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import Any
 
-from celery import Celery, states
+from celery import Celery
 from django.db.models import QuerySet
 
 from celeriac.cli import asking, cells, output, task_page
@@ -17,7 +17,6 @@ _HEADER = ("id", "type", "state", "queue", "waited", "ran", "runs", "worker", "p
 _LIMIT = 50
 #: Counted so far.
 _MOST_COUNTED = 10_000
-_COLOURS = {states.FAILURE: "red", states.SUCCESS: "green", states.STARTED: "yellow", states.RETRY: "yellow"}
 
 
 def _work(app: Celery, options: Namespace) -> int:
@@ -65,16 +64,7 @@ def _arguments(parser: ArgumentParser) -> None:
     )
     asking.add_query(parser, "those")
     asking.add_short(parser)
-    parser.add_argument(
-        "--limit", type=_positive, default=_LIMIT, metavar="N", help=f"at the most ({_LIMIT})"
-    )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    asking.add_limit(parser, _LIMIT)
 
 
 def _types(app: Celery, options: Namespace) -> int:

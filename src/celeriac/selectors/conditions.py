@@ -81,7 +81,7 @@ def of_prefix(alias: str, value: Text) -> Q:
     return prefix & Q(task_id__gte=text, task_id__lt=text[:-1] + chr(min(ord(text[-1]) + 1, 0x10FFFF)))
 
 
-def _matched(column: str, value: Text) -> Q:
+def matched(column: str, value: Text) -> Q:
     """The whole of a text column, asterisks being any text."""
     if value.is_literal or "*" not in value.text:
         return Q(**{column: value.text})
@@ -93,11 +93,11 @@ def _matched(column: str, value: Text) -> Q:
 
 
 def _type(term: Term, _: Place) -> Q:
-    return _any(term, partial(_matched, "task_name"))
+    return _any(term, partial(matched, "task_name"))
 
 
 def _queue(term: Term, _: Place) -> Q:
-    return _any(term, partial(_matched, "queue"))
+    return _any(term, partial(matched, "queue"))
 
 
 def _state(term: Term, place: Place) -> Q:
@@ -146,7 +146,7 @@ def _worker(term: Term, place: Place) -> Q:
     def of_value(value: Text) -> Q:
         # Of `celery@web1` people say `web1`.
         full = Text(value.text if "@" in value.text else f"*@{value.text}", value.is_literal)
-        return _matched("worker", value) | _matched("worker", Text(full.text))
+        return matched("worker", value) | matched("worker", Text(full.text))
 
     # A worker has taken very many: they are not found first.
     return Q(Exists(place.results.filter(_any(term, of_value), task_id=OuterRef("task_id"))))
@@ -168,16 +168,18 @@ def _in_results(term: Term, place: Place, of_value: Callable[[Text], Q]) -> Q:
 
 def _exc(term: Term, place: Place) -> Q:
     """A run of it failed so. Index: celeriac_attempt_task."""
-    return Q(Exists(place.attempts.filter(_any(term, _failed_so))))
+    return Q(
+        Exists(
+            place.attempts.filter(_any(term, lambda each: said("exception", each) | said("message", each)))
+        )
+    )
 
 
-def _failed_so(value: Text) -> Q:
-    """Class or message, whatever the case: MariaDB heeds it in our columns by itself."""
-    wanted: Any = Lower(Value(value.text))
-    lookup: Any = Contains
-    if not value.is_literal and "*" in value.text:
-        wanted, lookup = ".*".join(map(re.escape, value.text.lower().split("*"))), Regex
-    return Q(lookup(Lower("exception"), wanted)) | Q(lookup(Lower("message"), wanted))
+def said(column: str, value: Text) -> Q:
+    """The text is somewhere in a column, whatever the case: MariaDB heeds it in our columns by itself."""
+    if value.is_literal or "*" not in value.text:
+        return Q(Contains(Lower(column), Lower(Value(value.text))))
+    return Q(Regex(Lower(column), ".*".join(map(re.escape, value.text.lower().split("*")))))
 
 
 _BY_KEY: dict[str, Callable[[Term, Place], Q]] = {

@@ -67,6 +67,8 @@ _SPAN = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([a-z]+)", re.ASCII)
 _LONGEST_MICROSECONDS = 36525 * _UNITS["d"]
 #: Years that every database has, in every zone.
 _YEARS = range(1971, 9999)
+#: With each more a pattern may take a thousand times as long.
+_MOST_ASTERISKS = 3
 _COMPARED = re.compile(r"(>=|<=|>|<)(.+)", re.DOTALL)
 
 
@@ -135,6 +137,8 @@ def read(kind: Kind, key: str, text: str, *, is_quoted: bool) -> Value:
     if fault := lengths.fault_of(text, 4000):
         raise QueryError(f"{key}: the value {fault}.")
     if kind is Kind.TEXT:
+        if not is_quoted and text.count("*") > _MOST_ASTERISKS:
+            raise QueryError(f"{key}: {shown(text)} has more than {_MOST_ASTERISKS} asterisks.")
         return Text(text, is_literal=is_quoted)
     return _state(text) if kind is Kind.STATE else _READERS[kind](key, text)
 

@@ -17,12 +17,12 @@ _BEGUN = {">": LessThan, ">=": LessThanOrEqual, "<": GreaterThan, "<=": GreaterT
 
 def since(value: Ago | At, now: datetime) -> Q:
     """Published then or later. Index: celeriac_record_published."""
-    return Q(published_at__gte=_moment(value, now))
+    return Q(published_at__gte=moment(value, now))
 
 
 def until(value: Ago | At, now: datetime) -> Q:
     """Published before. Index: celeriac_record_published."""
-    return Q(published_at__lt=_moment(value, now))
+    return Q(published_at__lt=moment(value, now))
 
 
 def ran(value: Span, now: datetime) -> Q:
@@ -43,10 +43,11 @@ def _lasted(value: Span, begun: Any, end: str, now: datetime) -> Q:
     return until_now | (~goes_on & Q(compared(begun, F(end) - value.span)))
 
 
-def _moment(value: Ago | At, now: datetime) -> datetime:
+def moment(value: Ago | At, now: datetime) -> datetime:
+    """As the columns have it."""
     if isinstance(value, Ago):
         return now - value.span
-    moment = value.moment
+    at = value.moment
     if settings.USE_TZ:
-        return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
-    return moment if timezone.is_naive(moment) else timezone.make_naive(moment)
+        return timezone.make_aware(at) if timezone.is_naive(at) else at
+    return at if timezone.is_naive(at) else timezone.make_naive(at)
