@@ -142,7 +142,9 @@ class Stranger:
         )
 
     def beat(self) -> bool:
-        return self.session.run(lambda connection, _: workers.beat(connection, self.worker, has_lock=False))
+        return self.session.run(
+            lambda connection, queries: workers.beat(connection, queries, self.worker, has_lock=False)
+        )
 
     def is_held_for_lost(self) -> bool:
         """Whether the others have given it up."""

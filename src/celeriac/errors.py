@@ -49,3 +49,7 @@ class TaskFileError(CeleriacError):
 
 class CannotBeSentAgain(CeleriacError):
     """A task's message or a dead letter is not sent again; the message says why and what to do."""
+
+
+class QueryError(CeleriacError):
+    """A query of tasks cannot be read; the message says what to write instead."""

@@ -1,9 +1,10 @@
-"""Records and dead letters go when they are old, whatever backend has the results and without a beat."""
+"""Results, records and dead letters go when they are old, whatever backend there is and without a beat."""
 
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from django_celery_results.models import TaskResult
 
 from celeriac.broker import clock
 from celeriac.models import DeadLetter, TaskRecord
@@ -80,11 +81,16 @@ def test_records_stay_for_ever_where_results_do(alias, old):
     assert (left(alias, TaskRecord), left(alias, DeadLetter)) == (["new", "old"], ["new"])
 
 
-def test_records_of_our_own_results_are_left_to_their_clean_up(alias, old):
+def test_our_own_results_go_without_a_beat_too(alias, old):
     with results_in(alias):
+        for name in ("old", "new"):
+            TaskResult.objects.using(alias).create(task_id=name, status="SUCCESS")
+        then = timezone.now() - timedelta(days=2)
+        TaskResult.objects.using(alias).filter(task_id="old").update(date_done=then)
+
         sum(housekeeping.tidy(make_app(broker_url=f"django://{alias}")))
 
-    assert (left(alias, TaskRecord), left(alias, DeadLetter)) == (["new", "old"], ["new"])
+    assert left(alias, TaskResult) == left(alias, TaskRecord) == left(alias, DeadLetter) == ["new"]
 
 
 def test_dead_letters_go_in_steps(alias):

@@ -171,7 +171,7 @@ def test_help_names_our_commands_and_celerys(capfd):
     assert shown.index("start ") < shown.index("discovered ") < shown.index("inspect")
 
 
-@pytest.mark.parametrize("word", ["start", "discovered"])
+@pytest.mark.parametrize("word", list(main.OURS))
 def test_our_commands_have_help_with_an_example(capsys, word):
     assert main.main([word, "--help"]) == 0
 

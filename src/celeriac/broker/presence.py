@@ -171,7 +171,9 @@ class Presence:
         if not self._has_lock:
             self._has_lock = self._lock.acquire(self.worker)
         alive = self._session.run(
-            lambda connection, _: workers.beat(connection, self.worker, has_lock=self._has_lock)
+            lambda connection, queries: workers.beat(
+                connection, queries, self.worker, has_lock=self._has_lock
+            )
         )
         if alive:
             self.confirmed_at = time.monotonic()

@@ -64,7 +64,8 @@ class _Parser(ArgumentParser):
         raise CeleriacError(f"{self.prog.split()[-1]}: {message}. Its options: {self.prog} --help")
 
     def parse_args(self, words: Any = None, namespace: Any = None) -> Any:
-        found, unknown = self.parse_known_args(words, namespace)
+        # An option may stand between the words.
+        found, unknown = self.parse_known_intermixed_args(words, namespace)
         if unknown:
             self.error(_unknown(unknown[0], list(self._option_string_actions)))
         return found

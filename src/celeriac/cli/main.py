@@ -5,7 +5,24 @@ from collections.abc import Callable, Sequence
 from celery import Celery
 
 from celeriac.app import get_app
-from celeriac.cli import discovered, django_options, engine, global_options, output, pausing, start
+from celeriac.cli import (
+    call,
+    clean,
+    dead,
+    discovered,
+    django_options,
+    engine,
+    global_options,
+    output,
+    pausing,
+    queues,
+    retry,
+    revoke,
+    run,
+    start,
+    tasks,
+    workers,
+)
 from celeriac.worker import preflight
 
 Run = Callable[[Celery, Sequence[str]], int]
@@ -13,9 +30,18 @@ Run = Callable[[Celery, Sequence[str]], int]
 #: Each with the line that the list of commands has for it.
 OURS: dict[str, tuple[Run, str]] = {
     "start": (start.run, "run the tasks, in this process, with what suits the platform"),
+    "call": (call.COMMAND.run, "send a task, and wait for what it comes to"),
+    "clean": (clean.COMMAND.run, "delete what is old enough, as workers do each hour"),
+    "dead": (dead.COMMAND.run, "list the dead letters, send them again or delete them"),
     "discovered": (discovered.COMMAND.run, "list each tasks.py with its tasks, or why it was left out"),
     "pause": (pausing.PAUSE.run, "let no worker take messages from a queue, or list the paused ones"),
+    "queues": (queues.COMMAND.run, "list the queues with what waits in them; purge or move it"),
     "resume": (pausing.RESUME.run, "let the workers take messages from a queue again"),
+    "retry": (retry.COMMAND.run, "send tasks again that did not succeed, by id or query"),
+    "revoke": (revoke.COMMAND.run, "let tasks not begin, by id or query"),
+    "run": (run.COMMAND.run, "run a task in this process, with its traceback"),
+    "tasks": (tasks.COMMAND.run, "find tasks by a query, or show one with its tracebacks"),
+    "workers": (workers.COMMAND.run, "list the workers that live with what they run"),
 }
 
 

@@ -19,6 +19,16 @@ def line(text: str = "", *, to: TextIO | None = None) -> None:
     print(text, file=to or sys.stdout, flush=True)
 
 
+def foreign(text: str, *, is_error: bool = False) -> None:
+    """Print a line that somebody else wrote: a traceback, a result."""
+    (error if is_error else line)(_in_one_line(text))
+
+
+def is_for_people() -> bool:
+    """Whether somebody reads it at a terminal; in a pipe ids are whole and numbers plain."""
+    return sys.stdout.isatty()
+
+
 def error(text: str) -> None:
     """Print a line for people where errors go."""
     line(text, to=sys.stderr)

@@ -130,6 +130,7 @@ class DeadLetter(models.Model):
         indexes = (
             models.Index(fields=["task_id"], name="celeriac_deadletter_task"),
             models.Index(fields=["died_at"], name="celeriac_deadletter_died"),
+            models.Index(fields=["queue"], name="celeriac_deadletter_queue"),
         )
 
     def __str__(self) -> str:

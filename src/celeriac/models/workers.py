@@ -13,6 +13,8 @@ class Worker(models.Model):
     pid = models.IntegerField()
     #: Counts up while the process lives; a reader compares it over its own monotonic clock.
     heartbeat = models.BigIntegerField(default=0)
+    #: When that was, by the database's clock. For people: who is dead is decided by the counter.
+    beaten_at = models.BigIntegerField(null=True)
     #: Whether the server or the kernel holds a lock for the process that goes when it dies.
     has_lock = models.BooleanField(default=False)
     is_lost = models.BooleanField(default=False)

@@ -14,7 +14,8 @@ from celeriac.results.retry import until_stored
 
 #: What never ended is kept that many times longer: it may still wait in a queue.
 UNFINISHED_FACTOR = 10
-
+#: However short the time is, as when somebody cleans up by hand.
+UNFINISHED_KEPT = timedelta(days=1)
 
 #: How long somebody has to find out why a message died, and to send it again: a month of holidays.
 DEAD_LETTERS_KEPT = timedelta(days=30)
@@ -29,25 +30,36 @@ STEP = 1000
 def expire(alias: str, older_than: timedelta, step: int = STEP) -> int:
     """Delete what ended longer ago than that, and what never ended much longer ago; return how many rows."""
     tables = _expired(alias, timezone.now(), older_than)
-    return sum(count for rows in tables for count in _delete_in_steps(alias, rows, step))
-
-
-def expire_records(alias: str, older_than: timedelta, step: int = STEP) -> Iterator[int]:
-    """Delete as `expire` does where another backend has the results; yield how many rows at each step."""
-    for rows in _expired_records(alias, timezone.now(), older_than):
-        yield from _delete_in_steps(alias, rows, step)
+    return sum(count for rows in tables for count in delete_in_steps(alias, rows, step))
 
 
 def expire_dead_letters(alias: str, step: int = STEP) -> Iterator[int]:
     """Delete the old dead letters of the broker on this database; yield how many at each step."""
-    oldest = int((timezone.now() - DEAD_LETTERS_KEPT).timestamp() * 1_000_000)
-    letters = DeadLetter.objects.using(alias).order_by("died_at")
-    yield from _delete_in_steps(alias, letters.filter(died_at__lt=oldest), step)
+    yield from delete_in_steps(alias, expired_letters(alias, DEAD_LETTERS_KEPT), step)
+
+
+def expired_letters(alias: str, older_than: timedelta) -> QuerySet[DeadLetter]:
+    """The dead letters that are older than that. Index: celeriac_deadletter_died."""
+    oldest = int((timezone.now() - older_than).timestamp() * 1_000_000)
+    return DeadLetter.objects.using(alias).filter(died_at__lt=oldest).order_by("died_at")
+
+
+def expired(alias: str, older_than: timedelta, *, has_results: bool) -> Iterator[QuerySet[Any]]:
+    """What `expire` deletes, table after table: some are found only when those before them are gone.
+
+    Without `has_results` what is ours where another backend has the results.
+    """
+    now = timezone.now()
+    if has_results:
+        yield from _expired(alias, now, older_than)
+        return
+    yield from _expired_records(alias, now, older_than)
+    yield from _expired_revocations(alias, now, older_than)
 
 
 def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
     """Each table's expired rows, oldest first by an index."""
-    ended, given_up = now - older_than, now - older_than * UNFINISHED_FACTOR
+    ended, given_up = now - older_than, now - _unfinished(older_than)
     delayed = Exists(TaskRecord.objects.using(alias).filter(task_id=OuterRef("task_id"), eta__gt=now))
     results = TaskResult._default_manager.using(alias).order_by("date_done")
     yield results.filter(date_done__lt=ended, status__in=states.READY_STATES)
@@ -65,8 +77,12 @@ def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[Query
     yield ChordPart.objects.using(alias).filter(~chord, ~result)
 
 
+def _unfinished(older_than: timedelta) -> timedelta:
+    return max(older_than * UNFINISHED_FACTOR, UNFINISHED_KEPT)
+
+
 def _expired_records(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
-    ended, given_up = now - older_than, now - older_than * UNFINISHED_FACTOR
+    ended, given_up = now - older_than, now - _unfinished(older_than)
     records = TaskRecord.objects.using(alias).order_by("published_at")
     yield records.filter(published_at__lt=ended, finished_at__lt=ended)
     is_due = Q(eta__isnull=True) | Q(eta__lt=now)
@@ -76,12 +92,6 @@ def _expired_records(alias: str, now: datetime, older_than: timedelta) -> Iterat
     result = Exists(TaskResult._default_manager.using(alias).filter(task_id=OuterRef("task_id")))
     attempts = Attempt.objects.using(alias).order_by("ended_at")
     yield attempts.filter(~record, ~result, ended_at__lt=ended)
-
-
-def expire_revocations(alias: str, older_than: timedelta, step: int = STEP) -> Iterator[int]:
-    """Delete the revocations of tasks that ended so long ago, or of which nothing is left; yield how many."""
-    for rows in _expired_revocations(alias, timezone.now(), older_than):
-        yield from _delete_in_steps(alias, rows, step)
 
 
 def _expired_revocations(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
@@ -98,7 +108,8 @@ def _expired_revocations(alias: str, now: datetime, older_than: timedelta) -> It
     yield revocations.filter(is_due, is_gone, is_sent, revoked_at__lt=given_up)
 
 
-def _delete_in_steps(alias: str, rows: QuerySet[Any], step: int) -> Iterator[int]:
+def delete_in_steps(alias: str, rows: QuerySet[Any], step: int = STEP) -> Iterator[int]:
+    """Delete these rows, in their order, each step a transaction of its own; yield how many at each step."""
     # The keys are read before: MySQL cannot delete with a LIMIT in a subquery, and on SQLite
     # a transaction that begins with a read may be refused its first write.
     while keys := list(rows.values_list("pk", flat=True)[:step]):
@@ -106,5 +117,5 @@ def _delete_in_steps(alias: str, rows: QuerySet[Any], step: int) -> Iterator[int
         if rows.model is Chord:
             groups = list(batch.values_list("group_id", flat=True))
             parts = ChordPart.objects.using(alias).filter(group_id__in=groups)
-            yield from _delete_in_steps(alias, parts, step)
+            yield from delete_in_steps(alias, parts, step)
         yield until_stored(alias, batch.delete)[0]

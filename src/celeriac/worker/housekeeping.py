@@ -1,8 +1,8 @@
-"""Deletes what is too old in our own tables, whatever backend has the results.
+"""Deletes what is too old: results, what is kept of tasks beside them, and dead letters.
 
 Celery has the task `celery.backend_cleanup` for that, but it runs where there is a beat, and is not even
-planned where the results expire by themselves, as on Redis. Records and dead letters are ours on every
-broker and backend: so each worker looks after them, now and then, and when that task has run.
+planned where the results expire by themselves, as on Redis. So each worker looks after them, now and then,
+and when that task has run.
 """
 
 import logging
@@ -38,12 +38,12 @@ def tidy(app: Celery) -> Iterator[int]:
     """Delete in steps; yield how many rows at each one."""
     # With another broker they are beside the results: of the outbox, and of what could not be run.
     yield from retention.expire_dead_letters(address.alias_of(app) or results_alias())
-    backend = app.backend
-    # Its own clean-up keeps records as long as results. 0 or None keeps everything.
-    if not isinstance(backend, DatabaseBackend) and backend.expires:
-        older_than = timedelta(seconds=backend.expires)
-        yield from retention.expire_records(results_alias(), older_than)
-        yield from retention.expire_revocations(results_alias(), older_than)
+    # 0 or None keeps everything.
+    if app.backend.expires:
+        older_than = timedelta(seconds=app.backend.expires)
+        has_results = isinstance(app.backend, DatabaseBackend)
+        for rows in retention.expired(results_alias(), older_than, has_results=has_results):
+            yield from retention.delete_in_steps(results_alias(), rows)
 
 
 def _after_task(task: Any, **_: Any) -> None:
@@ -79,7 +79,7 @@ class Housekeeper:
                 self._tidy()
             except Exception:
                 logger.exception(
-                    "Old records and dead letters could not be deleted; the next try is in an hour."
+                    "Old results and dead letters could not be deleted; the next try is in an hour."
                 )
             seconds = self._period
 

@@ -92,7 +92,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
             present = presence.presence_for(alias, instance.hostname)
             kind = _pool_name(instance)
             slots = pool_size.bounds(instance, kind)[1]
-            present.describe(kind, slots, list(app.amqp.queues))
+            present.describe(kind, slots, list(app.amqp.queues.consume_from))
             if found.broker_alias is not None:
                 deliveries.deliveries_for(found.broker_alias).slots = slots
         _start(app, instance, found)

@@ -127,7 +127,7 @@ class Queries:
         rows = fetch(
             connection,
             f"SELECT MIN(available_at) - {self.now} FROM celeriac_message WHERE state = 0",
-            self._now(now),
+            self.parameters_of_now(now),
         )
         return None if rows[0][0] is None else max(0, int(rows[0][0]))
 
@@ -138,7 +138,7 @@ class Queries:
             "UPDATE celeriac_message SET state = 1 WHERE id IN (SELECT id FROM celeriac_message"
             f" WHERE state = 0 AND available_at <= {self.now} ORDER BY available_at LIMIT {STEP}"
             f"{self._skip_locked}) AND state = 0",
-            self._now(now),
+            self.parameters_of_now(now),
         )
 
     #: Appended to a sub-select where the database locks rows instead of the whole file.
@@ -204,7 +204,7 @@ class Queries:
             (queue,),
         )
 
-    def _now(self, now: int) -> tuple[int, ...]:
+    def parameters_of_now(self, now: int) -> tuple[int, ...]:
         """The parameter of `now`, where the database's own clock is not asked."""
         return (now,) if self.now == "%s" else ()
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from celeriac.broker.queries.base import execute, fetch
+from celeriac.broker import clock
+from celeriac.broker.queries.base import Queries, execute, fetch
 
 _COLUMNS = "id, node, host, pid, heartbeat, has_lock, started_at, concurrency"
 
@@ -49,14 +50,14 @@ def describe(connection: Connection, worker: int, pool: str, concurrency: int, q
     )
 
 
-def beat(connection: Connection, worker: int, *, has_lock: bool) -> bool:
+def beat(connection: Connection, queries: Queries, worker: int, *, has_lock: bool) -> bool:
     """Count the heartbeat up; False: the others hold this worker for lost."""
     return bool(
         execute(
             connection,
-            "UPDATE celeriac_worker SET heartbeat = heartbeat + 1, has_lock = %s"
+            f"UPDATE celeriac_worker SET heartbeat = heartbeat + 1, beaten_at = {queries.now}, has_lock = %s"
             " WHERE id = %s AND NOT is_lost",
-            (has_lock, worker),
+            (*queries.parameters_of_now(clock.now()), has_lock, worker),
         )
     )
 
