@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from celery import Celery
 
 from celeriac.app import get_app
-from celeriac.cli import discovered, django_options, engine, global_options, output, pausing, start
+from celeriac.cli import discovered, django_options, engine, global_options, output, pausing, service, start
 from celeriac.worker import preflight
 
 Run = Callable[[Celery, Sequence[str]], int]
@@ -16,6 +16,7 @@ OURS: dict[str, tuple[Run, str]] = {
     "discovered": (discovered.COMMAND.run, "list each tasks.py with its tasks, or why it was left out"),
     "pause": (pausing.PAUSE.run, "let no worker take messages from a queue, or list the paused ones"),
     "resume": (pausing.RESUME.run, "let the workers take messages from a queue again"),
+    "service": (service.COMMAND.run, "files for supervisord, systemd, docker compose and others"),
 }
 
 
