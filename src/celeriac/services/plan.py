@@ -1,7 +1,7 @@
 """What is known of the project and of the workers that are wanted, and the command line that starts one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from celeriac.services.stop_time import StopTime
@@ -58,7 +58,7 @@ class Plan:
     #: Whether a database of the project is a file.
     has_file: bool = False
     #: Remarks for whoever installs it.
-    remarks: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
 
     def words(self, worker: Worker, instance: str = INSTANCE) -> list[str]:
         """The command line on this machine."""

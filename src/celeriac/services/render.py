@@ -22,6 +22,8 @@ def render(plan: Plan, form: str) -> list[File]:
         *plan.environment.values(),
         *(str(path) for path in (plan.directory, plan.env_file, plan.logs) if path),
         plan.user,
+        # It has the name of a task, and is a comment.
+        plan.stop.reason,
     ]
     for text in texts:
         if not text.isprintable():

@@ -79,11 +79,7 @@ def _units(worker: Worker) -> list[str]:
 
 def _unit(plan: Plan, worker: Worker) -> str:
     whole = f"{plan.name}.target" if has_target(plan) else None
-    what = (
-        f"{plan.project}: Celery worker"
-        if not worker.queues
-        else f"{plan.project}: Celery worker of {worker.queues}"
-    )
+    what = f"{plan.project}: Celery worker" + (f" of {worker.queues}" if worker.queues else "")
     return _UNIT.format(
         project=plan.project,
         enabled=whole or _file_name(worker),
