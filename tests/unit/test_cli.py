@@ -227,7 +227,7 @@ def settings_with_unknown_key():
 def given_words(monkeypatch):
     """What `start` is given; nothing is started."""
     given = []
-    monkeypatch.setitem(main.OURS, "start", (lambda _, words: given.append(list(words)) or 0, ""))
+    monkeypatch.setattr(start, "run", lambda _, words: given.append(list(words)) or 0)
     for name in ("NO_COLOR", "FORCE_COLOR", "CELERY_SKIP_CHECKS"):
         monkeypatch.delenv(name, raising=False)
         # What the command sets goes away with the test.

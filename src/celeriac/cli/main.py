@@ -1,47 +1,30 @@
 """Which word goes where: ours to their files, every other one to Celery."""
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from celery import Celery
 
 from celeriac.app import get_app
-from celeriac.cli import (
-    call,
-    clean,
-    dead,
-    discovered,
-    django_options,
-    engine,
-    global_options,
-    output,
-    pausing,
-    queues,
-    retry,
-    revoke,
-    run,
-    start,
-    tasks,
-    workers,
-)
+from celeriac.cli import django_options, engine, global_options, output, start
 from celeriac.worker import preflight
 
-Run = Callable[[Celery, Sequence[str]], int]
-
-#: Each with the line that the list of commands has for it.
-OURS: dict[str, tuple[Run, str]] = {
-    "start": (start.run, "run the tasks, in this process, with what suits the platform"),
-    "call": (call.COMMAND.run, "send a task, and wait for what it comes to"),
-    "clean": (clean.COMMAND.run, "delete what is old enough, as workers do each hour"),
-    "dead": (dead.COMMAND.run, "list the dead letters, send them again or delete them"),
-    "discovered": (discovered.COMMAND.run, "list each tasks.py with its tasks, or why it was left out"),
-    "pause": (pausing.PAUSE.run, "let no worker take messages from a queue, or list the paused ones"),
-    "queues": (queues.COMMAND.run, "list the queues with what waits in them; purge or move it"),
-    "resume": (pausing.RESUME.run, "let the workers take messages from a queue again"),
-    "retry": (retry.COMMAND.run, "send tasks again that did not succeed, by id or query"),
-    "revoke": (revoke.COMMAND.run, "let tasks not begin, by id or query"),
-    "run": (run.COMMAND.run, "run a task in this process, with its traceback"),
-    "tasks": (tasks.COMMAND.run, "find tasks by a query, or show one with its tracebacks"),
-    "workers": (workers.COMMAND.run, "list the workers that live with what they run"),
+#: Where each command is, imported when it is asked for, and the line that the list has for it.
+OURS: dict[str, tuple[str, str]] = {
+    "start": ("start", "run the tasks, in this process, with what suits the platform"),
+    "call": ("call:COMMAND", "send a task, and wait for what it comes to"),
+    "clean": ("clean:COMMAND", "delete what is old enough, as workers do each hour"),
+    "dead": ("dead:COMMAND", "list the dead letters, send them again or delete them"),
+    "discovered": ("discovered:COMMAND", "list each tasks.py with its tasks, or why it was left out"),
+    "pause": ("pausing:PAUSE", "let no worker take messages from a queue, or list the paused ones"),
+    "queues": ("queues:COMMAND", "list the queues with what waits in them; purge or move it"),
+    "resume": ("pausing:RESUME", "let the workers take messages from a queue again"),
+    "retry": ("retry:COMMAND", "send tasks again that did not succeed, by id or query"),
+    "revoke": ("revoke:COMMAND", "let tasks not begin, by id or query"),
+    "run": ("run:COMMAND", "run a task in this process, with its traceback"),
+    "service": ("service:COMMAND", "files for supervisord, systemd, docker compose and others"),
+    "tasks": ("tasks:COMMAND", "find tasks by a query, or show one with its tracebacks"),
+    "workers": ("workers:COMMAND", "list the workers that live with what they run"),
 }
 
 
@@ -57,11 +40,18 @@ def main(arguments: Sequence[str]) -> int:
     app = get_app()
     if word in OURS:
         global_options.use(leading, app, word=word)
-        return OURS[word][0](app, django_options.taken(rest[1:]))
+        return _run(word)(app, django_options.taken(rest[1:]))
     preflight.broker_alias(app)
     if word == "worker":
         start.prepare(global_options.named_app(leading) or app, rest)
     return engine.run(app, arguments)
+
+
+def _run(word: str) -> Callable[[Celery, Sequence[str]], int]:
+    module, _, name = OURS[word][0].partition(":")
+    found = import_module(f"celeriac.cli.{module}")
+    run: Callable[[Celery, Sequence[str]], int] = (getattr(found, name) if name else found).run
+    return run
 
 
 def _help() -> None:

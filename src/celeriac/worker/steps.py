@@ -23,6 +23,7 @@ from celeriac.worker import (
     given_up,
     housekeeping,
     lost,
+    notifying,
     pool,
     pool_size,
     preflight,
@@ -124,6 +125,7 @@ def _start(app: Celery, instance: Any, found: preflight.Preflight) -> None:
     if found.outbox_alias is not None:
         relay.start(app, found.outbox_alias)
     housekeeping.start(app)
+    notifying.connect()
     for fault in server_settings.faults(app):
         logger.warning("%s", fault)
 
@@ -153,6 +155,7 @@ def _end(process: int) -> None:
     storing.end()
     deliveries.close_all()
     presence.end_all()
+    notifying.end()
 
 
 def _pool_name(worker: Any) -> str:

@@ -1,0 +1,1 @@
+"""Files with which supervisord, systemd, Docker and others run this project's workers."""
