@@ -12,6 +12,7 @@ from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
+from django.db import connections
 from kombu import Consumer, Producer, Queue
 from kombu.asynchronous import Hub, set_event_loop
 from kombu.utils.limits import TokenBucket
@@ -316,3 +317,23 @@ def test_the_loop_does_not_wait_for_a_commit_to_look_for_due_messages(connection
 
         claims.is_exchanging = False
         run_until(hub, lambda: looks)
+
+
+@pytest.mark.parametrize("alias", ["sqlite"], indirect=True)
+def test_what_is_declared_before_the_loop_turns_waits_for_a_lock(broker, connection, hub):
+    """A worker that starts beside a busy publisher must not end with "database is locked"."""
+    connection.register_with_event_loop(hub)
+    other = connections.create_connection(broker)
+    other.inc_thread_sharing()
+    other.ensure_connection()
+    with other.cursor() as cursor:
+        cursor.execute("BEGIN IMMEDIATE")
+    # Longer than SQLite itself waits for its lock.
+    release = threading.Timer(0.5, other.close)
+    release.start()
+    try:
+        QUEUE(connection.default_channel).declare()
+    finally:
+        release.join()
+
+    assert connection.default_channel.queue_declare("loop", passive=True).queue == "loop"

@@ -64,7 +64,6 @@ class HubLink:
         if connections[self._alias].vendor == "postgresql":
             self._listener = Listener(self._alias, self._on_far_ring)
             self._listener.listen_for_host()
-        self._transport.deliveries.session.hurry()
         caller.use_session_in_loop(self._transport.deliveries.session)
         self._transport.deliveries.nudge = self.nudge
         self._transport.deliveries.is_worth_a_look = self._transport.is_worth_a_look
@@ -137,6 +136,8 @@ class HubLink:
         # Not before the read, which would take the byte of another thread that nudges in between: for ever
         # after there would be no byte, and everybody would rely on it.
         self._is_nudged = False
+        # From now on: what a worker declares before its loop turns has the time to wait for a lock.
+        self._transport.deliveries.session.hurry()
         if self._is_lost:
             self._is_lost = False
             raise BrokerConnectionLost("The worker begins anew; what it had not begun is with others.")
