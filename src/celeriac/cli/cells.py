@@ -30,6 +30,11 @@ def number(value: int | None) -> str:
     return f"{value:,}" if output.is_for_people() else str(value)
 
 
+def counted(count: int, thing: str) -> str:
+    """`1 task`, `1,200 tasks`, for a question."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def task_id(value: str) -> str:
     """An id; the beginning of a UUID is enough for people, and for commands."""
     return value[:_SHORT_ID] if output.is_for_people() and _UUID.fullmatch(value) else value

@@ -70,7 +70,9 @@ def _replay(app: Celery, options: Namespace) -> int:
     found, has_all = _chosen("dead replay", app, options)
     count = found.count()
     if count and not options.number:
-        question = f"Send the messages of {count:,} dead letters again?"
+        question = (
+            f"Send the message{'' if count == 1 else 's'} of {cells.counted(count, 'dead letter')} again?"
+        )
         if not output.is_confirmed(question, is_given=options.yes):
             return 1
     if not count and not options.json:
@@ -84,7 +86,8 @@ def _replay(app: Celery, options: Namespace) -> int:
 def _delete(app: Celery, options: Namespace) -> int:
     found, has_all = _chosen("dead delete", app, options)
     count, deleted = found.count(), 0
-    if count and not output.is_confirmed(f"Delete {count:,} dead letters for good?", is_given=options.yes):
+    question = f"Delete {cells.counted(count, 'dead letter')} for good?"
+    if count and not output.is_confirmed(question, is_given=options.yes):
         return 1
     if not count and not options.json:
         return _nothing(options)

@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from celery import Celery
 
 from celeriac import control
-from celeriac.cli import asking, bulk, output, task_ids
+from celeriac.cli import asking, bulk, cells, output, task_ids
 from celeriac.cli.command import Command
 from celeriac.errors import CannotBeSentAgain
 from celeriac.publisher.batches import SentAgain
@@ -42,7 +42,7 @@ def _by_ids(options: Namespace) -> int:
 def _by_query(app: Celery, options: Namespace) -> int:
     found = tasks.find(app, asking.query_of(options))
     count, done = found.count(), SentAgain()
-    if count and not output.is_confirmed(f"Send {count:,} tasks again?", is_given=options.yes):
+    if count and not output.is_confirmed(f"Send {cells.counted(count, 'task')} again?", is_given=options.yes):
         return 1
     if not count and not options.json:
         output.line("No task is found.")

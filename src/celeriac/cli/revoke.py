@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from celery import Celery
 
 from celeriac.broker.explaining import in_one_line
-from celeriac.cli import asking, bulk, output, task_ids
+from celeriac.cli import asking, bulk, cells, output, task_ids
 from celeriac.cli.command import Command
 from celeriac.selectors import tasks
 
@@ -35,9 +35,8 @@ def _by_query(app: Celery, options: Namespace) -> int:
     found = tasks.unended(tasks.find(app, asking.query_of(options)))
     count = found.count()
     verb = "Revoke and terminate" if options.terminate else "Revoke"
-    if count and not output.is_confirmed(
-        f"{verb} {count:,} tasks that have not ended?", is_given=options.yes
-    ):
+    question = f"{verb} {cells.counted(count, 'task')}, none of which has ended?"
+    if count and not output.is_confirmed(question, is_given=options.yes):
         return 1
     done = 0
     with output.progress("revoked", count) as show:

@@ -10,7 +10,7 @@ from celeriac.cli.command import Command
 from celeriac.selectors import workers
 from celeriac.selectors.workers import WorkerState
 
-_HEADER = ("worker", "state", "heartbeat", "pool", "busy", "queues", "up", "host", "pid", "runs")
+_HEADER = ("worker", "state", "heartbeat", "pool", "busy", "queues", "started", "host", "pid", "runs")
 _NOBODY = 69
 _MOST_SHOWN = 3
 
