@@ -38,6 +38,10 @@ class Options:
     heartbeat_seconds: float = 5.0
     #: Seconds without a heartbeat after which a worker without a session lock is lost.
     lost_after_seconds: float = 30.0
+    #: Days that a dead letter is kept, for somebody to find out why and to send it again.
+    dead_letter_days: float = 30.0
+    #: Days that an attempt is kept at the least, also when nothing else is left of its task.
+    attempt_days: float = 1.0
     #: Whether a task for RabbitMQ, Redis or another broker is a row first, in the caller's transaction.
     outbox: bool = False
     #: Names of arguments, and of keys within them, whose values are not shown: regular expressions, each for

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from celery import states
 from django.db import connections
+from django.test import override_settings
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
@@ -13,6 +14,7 @@ from celeriac.results import attempts, records, retention, upsert
 from tests.results import counted_queries, mark, results_in
 
 DAY = timedelta(days=1)
+AGES = {"a day": 0.9, "a week": 7, "a month": 30}
 
 
 @pytest.fixture(autouse=True)
@@ -139,3 +141,18 @@ def test_attempts_go_with_their_task_in_steps(alias, has_results):
             list(retention.delete_in_steps(alias, rows, step=1))
 
     assert ids(Attempt) == ["c", "d", "fresh"]
+
+
+def test_attempts_are_kept_for_longer_than_results_where_that_is_wished(alias):
+    old = [attempts.Ended(name, "t", Outcome.FAILURE, ended_at=days_ago(days)) for name, days in AGES.items()]
+    attempts.write(connections[alias], old)
+
+    with override_settings(CELERIAC={"ATTEMPT_DAYS": 14}):
+        retention.expire(alias, DAY)
+
+    assert ids(Attempt) == ["a day", "a week"]
+    with override_settings(CELERIAC={"ATTEMPT_DAYS": 1e300}):
+        retention.expire(alias, DAY)
+    assert ids(Attempt) == ["a day", "a week"]
+    retention.expire(alias, DAY)
+    assert ids(Attempt) == ["a day"]

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.test import override_settings
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
@@ -107,6 +108,16 @@ def test_a_dead_letter_of_this_month_stays(alias):
     )
 
     assert list(retention.expire_dead_letters(alias)) == []
+
+
+@pytest.mark.parametrize(("days", "count"), [(28, 0), (30, 1), (1e300, 1)])
+def test_the_settings_say_how_long_dead_letters_stay(default_alias, days, count):
+    DeadLetter.objects.create(queue="q", payload="{}", deliveries=1, reason="r", died_at=_moment(29))
+
+    with override_settings(CELERIAC={"DEAD_LETTER_DAYS": days}):
+        list(retention.expire_dead_letters(default_alias))
+
+    assert DeadLetter.objects.count() == count
 
 
 def test_an_error_ends_neither_the_thread_nor_the_worker(app, alias, old, monkeypatch, caplog):

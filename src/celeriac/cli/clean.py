@@ -43,9 +43,11 @@ def _tables(app: Celery, options: Namespace) -> Iterator[QuerySet[Any]]:
     older_than = _older_than(app, options)
     if older_than is not None:
         has_results = isinstance(app.backend, DatabaseBackend)
-        yield from retention.expired(results_alias(), older_than, has_results=has_results)
+        # What somebody says by hand is meant of attempts too.
+        attempts = older_than if options.older_than else None
+        yield from retention.expired(results_alias(), older_than, has_results=has_results, attempts=attempts)
     letters = _span("--dead-letters-older-than", options.dead_letters_older_than)
-    kept = retention.DEAD_LETTERS_KEPT if letters is None else letters
+    kept = retention.dead_letters_kept() if letters is None else letters
     yield retention.expired_letters(places.of_letters(app), kept)
 
 
@@ -100,7 +102,7 @@ def _arguments(parser: ArgumentParser) -> None:
         "--older-than", metavar="SPAN", help="what ended so long ago: 12h, 7d (result_expires)"
     )
     parser.add_argument(
-        "--dead-letters-older-than", metavar="SPAN", help="dead letters older than that (30d)"
+        "--dead-letters-older-than", metavar="SPAN", help="dead letters older than that (DEAD_LETTER_DAYS)"
     )
     parser.add_argument("--dry-run", "-n", action="store_true", help="count, and delete nothing")
     bulk.add_yes(parser)

@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
+from celeriac.conf import options
 from celeriac.models import Attempt, Chord, ChordPart, DeadLetter, Message, Outbox, Revocation, TaskRecord
 from celeriac.results.retry import until_stored
 
@@ -17,14 +18,23 @@ UNFINISHED_FACTOR = 10
 #: However short the time is, as when somebody cleans up by hand.
 UNFINISHED_KEPT = timedelta(days=1)
 
-#: How long somebody has to find out why a message died, and to send it again: a month of holidays.
-DEAD_LETTERS_KEPT = timedelta(days=30)
-
 #: How long a revocation holds at the least that nobody has met: RabbitMQ and Redis do not tell what waits.
 REVOCATIONS_KEPT = timedelta(days=30)
 
 #: Each step is a transaction of its own with at most so many rows of a table.
 STEP = 1000
+#: A hundred years: no date is before the first one.
+_FOR_EVER_DAYS = 36_500
+
+
+def dead_letters_kept() -> timedelta:
+    """How long, by the settings."""
+    return timedelta(days=min(options().dead_letter_days, _FOR_EVER_DAYS))
+
+
+def attempts_kept() -> timedelta:
+    """How long at the least, by the settings."""
+    return timedelta(days=min(options().attempt_days, _FOR_EVER_DAYS))
 
 
 def expire(alias: str, older_than: timedelta, step: int = STEP) -> int:
@@ -35,7 +45,7 @@ def expire(alias: str, older_than: timedelta, step: int = STEP) -> int:
 
 def expire_dead_letters(alias: str, step: int = STEP) -> Iterator[int]:
     """Delete the old dead letters of the broker on this database; yield how many at each step."""
-    yield from delete_in_steps(alias, expired_letters(alias, DEAD_LETTERS_KEPT), step)
+    yield from delete_in_steps(alias, expired_letters(alias, dead_letters_kept()), step)
 
 
 def expired_letters(alias: str, older_than: timedelta) -> QuerySet[DeadLetter]:
@@ -44,20 +54,25 @@ def expired_letters(alias: str, older_than: timedelta) -> QuerySet[DeadLetter]:
     return DeadLetter.objects.using(alias).filter(died_at__lt=oldest).order_by("died_at")
 
 
-def expired(alias: str, older_than: timedelta, *, has_results: bool) -> Iterator[QuerySet[Any]]:
+def expired(
+    alias: str, older_than: timedelta, *, has_results: bool, attempts: timedelta | None = None
+) -> Iterator[QuerySet[Any]]:
     """What `expire` deletes, table after table: some are found only when those before them are gone.
 
-    Without `has_results` what is ours where another backend has the results.
+    Without `has_results` what is ours where another backend has the results. `attempts`: their least age, if
+    it is not that of the settings.
     """
     now = timezone.now()
     if has_results:
-        yield from _expired(alias, now, older_than)
+        yield from _expired(alias, now, older_than, attempts)
         return
-    yield from _expired_records(alias, now, older_than)
+    yield from _expired_records(alias, now, older_than, attempts)
     yield from _expired_revocations(alias, now, older_than)
 
 
-def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
+def _expired(
+    alias: str, now: datetime, older_than: timedelta, attempts: timedelta | None = None
+) -> Iterator[QuerySet[Any]]:
     """Each table's expired rows, oldest first by an index."""
     ended, given_up = now - older_than, now - _unfinished(older_than)
     delayed = Exists(TaskRecord.objects.using(alias).filter(task_id=OuterRef("task_id"), eta__gt=now))
@@ -65,7 +80,7 @@ def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[Query
     yield results.filter(date_done__lt=ended, status__in=states.READY_STATES)
     # What ended is gone by now.
     yield results.filter(~delayed, date_done__lt=given_up)
-    yield from _expired_records(alias, now, older_than)
+    yield from _expired_records(alias, now, older_than, attempts)
     yield GroupResult._default_manager.using(alias).filter(date_done__lt=ended).order_by("date_done")
     chords = Chord.objects.using(alias).order_by("created_at")
     yield chords.filter(created_at__lt=ended, is_sent=True)
@@ -81,17 +96,20 @@ def _unfinished(older_than: timedelta) -> timedelta:
     return max(older_than * UNFINISHED_FACTOR, UNFINISHED_KEPT)
 
 
-def _expired_records(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
+def _expired_records(
+    alias: str, now: datetime, older_than: timedelta, attempts: timedelta | None = None
+) -> Iterator[QuerySet[Any]]:
     ended, given_up = now - older_than, now - _unfinished(older_than)
     records = TaskRecord.objects.using(alias).order_by("published_at")
     yield records.filter(published_at__lt=ended, finished_at__lt=ended)
     is_due = Q(eta__isnull=True) | Q(eta__lt=now)
     yield records.filter(is_due, published_at__lt=given_up, finished_at__isnull=True)
-    # An attempt is kept as long as anything of its task, of which there are few.
+    # An attempt is kept as long as anything of its task, of which there are few; longer where that is wished.
     record = Exists(records.order_by().filter(task_id=OuterRef("task_id")))
     result = Exists(TaskResult._default_manager.using(alias).filter(task_id=OuterRef("task_id")))
-    attempts = Attempt.objects.using(alias).order_by("ended_at")
-    yield attempts.filter(~record, ~result, ended_at__lt=ended)
+    kept = attempts_kept() if attempts is None else attempts
+    rows = Attempt.objects.using(alias).order_by("ended_at")
+    yield rows.filter(~record, ~result, ended_at__lt=min(ended, now - kept))
 
 
 def _expired_revocations(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
