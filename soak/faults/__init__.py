@@ -7,6 +7,7 @@ from soak.faults.kill_points import AtChord, AtFlush, AtPublish, AtReap, AtWork
 from soak.faults.none import NoFault
 from soak.faults.orders import Orders
 from soak.faults.rolling import RollingRestart
+from soak.faults.schedule import KilledSchedulers
 from soak.faults.soft_shutdown import SoftShutdown
 from soak.faults.stopped import Stopped
 from soak.faults.worker_killed import WorkerKilled
@@ -29,6 +30,7 @@ ALL: tuple[type[Fault], ...] = (
     KilledChords,
     KilledChains,
     Orders,
+    KilledSchedulers,
     YoungChildren,
 )
 
