@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from celery.schedules import crontab, schedule
+from celery.schedules import BaseSchedule, crontab, schedule
 
 from celeriac.models import CatchUp
 from celeriac.schedule.due import judge
@@ -159,3 +159,24 @@ def test_a_one_off_entry_is_due_once():
     found = judge(entry(CatchUp.ALL, is_one_off=True), 10 * SECOND, 13 * SECOND, anchor=0)
 
     assert (found.published, found.next_due) == ([13 * SECOND], None)
+
+
+class Noon(BaseSchedule):
+    """A class of a project's own; solar events are computed in the same way."""
+
+    def remaining_estimate(self, last_run_at):
+        noon = last_run_at.replace(hour=12, minute=0, second=0, microsecond=0)
+        return noon + timedelta(days=last_run_at >= noon) - self.now()
+
+
+def test_a_schedule_of_ones_own_is_asked_for_any_moment():
+    assert due_times(Noon(), (2026, 7, 1, 8), 2, zone=ZoneInfo("UTC")) == ["01 12:00 +0000", "02 12:00 +0000"]
+
+
+def test_a_schedule_that_never_comes_to_an_end_is_an_error():
+    class Past(BaseSchedule):
+        def remaining_estimate(self, last_run_at):
+            return timedelta(days=-1000)
+
+    with pytest.raises(ValueError, match="no due time of"):
+        Timing(Past(), BERLIN).after(0, 0)

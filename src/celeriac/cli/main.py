@@ -5,7 +5,17 @@ from collections.abc import Callable, Sequence
 from celery import Celery
 
 from celeriac.app import get_app
-from celeriac.cli import discovered, django_options, engine, global_options, output, pausing, start
+from celeriac.cli import (
+    discovered,
+    django_options,
+    engine,
+    global_options,
+    importing_beat,
+    output,
+    pausing,
+    scheduling,
+    start,
+)
 from celeriac.worker import preflight
 
 Run = Callable[[Celery, Sequence[str]], int]
@@ -15,6 +25,8 @@ OURS: dict[str, tuple[Run, str]] = {
     "start": (start.run, "run the tasks, in this process, with what suits the platform"),
     "discovered": (discovered.COMMAND.run, "list each tasks.py with its tasks, or why it was left out"),
     "pause": (pausing.PAUSE.run, "let no worker take messages from a queue, or list the paused ones"),
+    "schedule": (scheduling.COMMAND.run, "list what is due when; run, pause, resume or skip an entry"),
+    "import-beat": (importing_beat.COMMAND.run, "take over the tables of django-celery-beat"),
     "resume": (pausing.RESUME.run, "let the workers take messages from a queue again"),
 }
 

@@ -9,7 +9,17 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.models import Attempt, Chord, ChordPart, DeadLetter, Message, Outbox, Revocation, TaskRecord
+from celeriac.models import (
+    Attempt,
+    Chord,
+    ChordPart,
+    DeadLetter,
+    Message,
+    Outbox,
+    Revocation,
+    TaskRecord,
+    Tick,
+)
 from celeriac.results.retry import until_stored
 
 #: What never ended is kept that many times longer: it may still wait in a queue.
@@ -21,6 +31,9 @@ DEAD_LETTERS_KEPT = timedelta(days=30)
 
 #: How long a revocation holds at the least that nobody has met: RabbitMQ and Redis do not tell what waits.
 REVOCATIONS_KEPT = timedelta(days=30)
+
+#: How long the ticks of the schedule can be looked at; that none is dealt with twice is for the moment.
+TICKS_KEPT = timedelta(days=2)
 
 #: Each step is a transaction of its own with at most so many rows of a table.
 STEP = 1000
@@ -43,6 +56,13 @@ def expire_dead_letters(alias: str, step: int = STEP) -> Iterator[int]:
     oldest = int((timezone.now() - DEAD_LETTERS_KEPT).timestamp() * 1_000_000)
     letters = DeadLetter.objects.using(alias).order_by("died_at")
     yield from _delete_in_steps(alias, letters.filter(died_at__lt=oldest), step)
+
+
+def expire_ticks(alias: str, step: int = STEP) -> Iterator[int]:
+    """Delete the old ticks of the schedule; yield how many at each step."""
+    oldest = int((timezone.now() - TICKS_KEPT).timestamp() * 1_000_000)
+    ticks = Tick.objects.using(alias).order_by("fired_at")
+    yield from _delete_in_steps(alias, ticks.filter(fired_at__lt=oldest), step)
 
 
 def _expired(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:

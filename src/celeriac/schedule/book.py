@@ -21,6 +21,8 @@ class Book:
         self._app = app
         self._of_settings = list(settings_entries.entries(app))
         self._entries: dict[str, Entry] = {}
+        #: The names of those that cannot be scheduled here.
+        self.unusable: frozenset[str] = frozenset()
         self._version: tuple[object, ...] | None = None
         self._all_at = 0.0
         self._told: set[tuple[str, str]] = set()
@@ -39,8 +41,10 @@ class Book:
     def _read_all(self) -> None:
         found = everything(self._app, self._of_settings)
         self._entries = {each.name: each for each in found if isinstance(each, Entry)}
-        for each in found:
-            if isinstance(each, Unusable) and (each.name, each.fault) not in self._told:
+        unusable = [each for each in found if isinstance(each, Unusable)]
+        self.unusable = frozenset(each.name for each in unusable)
+        for each in unusable:
+            if (each.name, each.fault) not in self._told:
                 self._told.add((each.name, each.fault))
                 logger.error("Schedule %s is left out: %s", each.name, each.fault)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from celery.schedules import BaseSchedule, crontab, schedule, solar
+from celery.schedules import crontab, schedule, solar
 
 from celeriac.broker import clock
 from celeriac.models import CatchUp, lengths
@@ -68,8 +68,6 @@ def check(name: str, task: str, timing: Timing) -> None:
     if (fault := lengths.fault_of(task, lengths.LONG_NAME_LENGTH)) is not None or not task:
         raise ValueError(f"its task {fault or 'is empty'}")
     given = timing.schedule
-    if given is not None and not isinstance(given, BaseSchedule):
-        raise ValueError(f"its schedule {given!r} is none of Celery's")
     if isinstance(given, schedule) and given.run_every < timedelta(seconds=LEAST_SECONDS):
         raise ValueError(f"its interval is shorter than {LEAST_SECONDS} s")
     # What can be asked now can be asked later.

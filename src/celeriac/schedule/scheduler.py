@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 #: Between two looks at the table, and at how far the others have come.
 LOOK_SECONDS = 5.0
-_LATE_SECONDS, _BUSY_SECONDS, _AWAY_SECONDS = 0.005, 0.05, 1.0
+_LATE_SECONDS, _BUSY_SECONDS, _AWAY_SECONDS = 0.05, 0.05, 1.0
 #: Not all together, where the others then find that it is done.
 _STAGGER_SECONDS = 0.03
 
@@ -107,7 +107,7 @@ class Scheduler:
         self._ahead = clocks.ahead(connection, queries_for(connection))
         now = self._now()
         entries = self._book.read()
-        states.forget_disabled(self._alias, entries)
+        states.forget_disabled(self._alias, entries, kept=self._book.unusable)
         self._states = states.of(self._alias, entries, now)
         states.note_seen(self._alias, self._states.values(), now)
         if time.monotonic() - self._started_at > states.GONE_AFTER / clock.MICROSECONDS:
@@ -122,12 +122,14 @@ class Scheduler:
 
     def _fire_due(self) -> None:
         now = self._now()
-        due = [state.pk for state in self._states.values() if (state.next_due or now + 1) <= now]
+        due = [name for name, state in self._states.items() if (state.next_due or now + 1) <= now]
         if not due:
             return
-        # The others may have been sooner: asked for without a lock.
-        for state in states.rows(self._alias).filter(pk__in=due).order_by("next_due"):
-            self._states[state.name] = state
+        # The others may have been sooner, which is asked without a lock. What is gone the next look finds.
+        keys = [self._states.pop(name).pk for name in due]
+        found = list(states.rows(self._alias).filter(pk__in=keys).order_by("next_due"))
+        self._states |= {state.name: state for state in found}
+        for state in found:
             if self._ending.is_set():
                 return
             if state.next_due is not None and state.next_due <= now:

@@ -1,10 +1,11 @@
 """The entries of CELERY_BEAT_SCHEDULE and of `add_periodic_task`, as Celery's beat reads them."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from celery import Celery
-from celery.schedules import crontab, maybe_schedule
+from celery.schedules import BaseSchedule, crontab, maybe_schedule
 
 from celeriac.broker import clock
 from celeriac.models import CatchUp
@@ -43,7 +44,10 @@ def _entry(app: Celery, name: str, given: Any) -> Entry | Unusable:
 def _made(app: Celery, name: str, fields: Mapping[str, Any]) -> Entry:
     if unknown := sorted(set(fields) - _KNOWN):
         raise ValueError(f"it has the unknown key {unknown[0]!r}; known are {', '.join(sorted(_KNOWN))}")
-    given = maybe_schedule(fields["schedule"], bool(fields.get("relative")), app=app)
+    written = fields["schedule"]
+    if not isinstance(written, int | float | timedelta | BaseSchedule):
+        raise ValueError(f"its schedule {written!r} is no number of seconds, timedelta, crontab or solar")
+    given = maybe_schedule(written, bool(fields.get("relative")), app=app)
     timing = Timing(given, _zone(app, given))
     check(name, str(fields["task"]), timing)
     return Entry(

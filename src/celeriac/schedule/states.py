@@ -1,6 +1,6 @@
 """How far each entry has come: rows that all schedulers share. The clock is the database's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from django.db.models import QuerySet
@@ -32,11 +32,14 @@ def note_seen(alias: str, states: Iterable[ScheduleState], now: int) -> None:
         rows(alias).filter(pk__in=old, seen_at__lt=now - SEEN_EVERY).update(seen_at=now)
 
 
-def forget_disabled(alias: str, entries: Sequence[Entry]) -> None:
-    """Delete the states of the table's entries that are not enabled any more, or are due at other times."""
-    kept = {(entry.name, entry.fingerprint) for entry in entries if entry.is_from_table}
+def forget_disabled(alias: str, entries: Sequence[Entry], kept: Set[str]) -> None:
+    """Delete the states of the table's entries that are not enabled any more, or are due at other times.
+
+    `kept`: names of entries that cannot be scheduled on this host; another host may be able to.
+    """
+    known = {(entry.name, entry.fingerprint) for entry in entries if entry.is_from_table}
     found = rows(alias).filter(is_from_table=True).values_list("pk", "name", "fingerprint")
-    if gone := [pk for pk, *key in found if tuple(key) not in kept]:
+    if gone := [pk for pk, *key in found if tuple(key) not in known and key[0] not in kept]:
         rows(alias).filter(pk__in=gone).delete()
 
 

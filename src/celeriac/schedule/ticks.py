@@ -65,11 +65,9 @@ def publish(app: Celery, entry: Entry, task_id: str) -> Any:
     args = [_evaluated(each) for each in entry.args]
     kwargs = {name: _evaluated(each) for name, each in entry.kwargs.items()}
     task = app.tasks.get(entry.task)
-    # With RabbitMQ and Redis too the task is to exist with the tick, and with it alone.
-    with outbox.always():
-        if task is not None:
-            return task.apply_async(args, kwargs, **options)
-        return app.send_task(entry.task, args, kwargs, **options)
+    if task is not None:
+        return task.apply_async(args, kwargs, **options)
+    return app.send_task(entry.task, args, kwargs, **options)
 
 
 def _dealt_with(
@@ -99,7 +97,9 @@ def _dealt_with(
         states.rows(alias).filter(pk=state.pk).update(
             last_due=last.due, last_fired_at=now, last_task_id=last.task_id
         )
-        published = [publish(app, entry, task_id) for task_id in ids if task_id is not None]
+        # With RabbitMQ and Redis too the task is to exist with the tick, and with it alone.
+        with outbox.always():
+            published = [publish(app, entry, task_id) for task_id in ids if task_id is not None]
     return len(published)
 
 

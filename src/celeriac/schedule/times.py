@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from celery.schedules import BaseSchedule, crontab, schedule
+from celery.schedules import BaseSchedule, crontab, schedule, solar
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_MINUTE = 60_000_000
+_MINUTE, _ROUNDING = 60_000_000, 1_000_000
 #: No clock is put forward by more.
 _LONGEST_GAP = timedelta(hours=2)
 #: Due times that are looked through to get past an hour that comes twice.
@@ -132,13 +132,14 @@ def _next(given: BaseSchedule, wall: datetime) -> datetime:
 
 def _after_in_utc(given: BaseSchedule, moment: int) -> int:
     """Of solar events, and of a project's own classes."""
+    # An event that is computed from its own time may be found again a moment later.
+    least = moment + _ROUNDING * isinstance(given, solar)
     last = moment
     for _ in range(_MOST_STEPS):
         time = _as_time(last)
         found = _as_moment(time + asked_at(given, time).remaining_estimate(time))
-        if found > moment:
+        if found > least:
             return found
-        # Rounding finds the same event again.
         last += _MINUTE
     raise ValueError(f"no due time of {given!r} was found after {_as_time(moment)}")
 
