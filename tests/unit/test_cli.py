@@ -46,8 +46,8 @@ def test_an_option_is_read_in_every_spelling(options, names, value):
 def words_for_celery(monkeypatch):
     """What `celery start` hands to Celery's worker; nothing is started."""
     calls = []
-    nothing = Preflight(None, None, switched_to_wal=False)
-    monkeypatch.setattr(start.preflight, "inspect", lambda _: nothing)
+    found = Preflight("default", "default", switched_to_wal=False)
+    monkeypatch.setattr(start.preflight, "inspect", lambda _: found)
     monkeypatch.setattr(start.platform, "apply", lambda *_: None)
     monkeypatch.setattr(start.signals.celeryd_after_setup, "connect", lambda *_, **__: None)
     monkeypatch.setattr(engine, "run", lambda _, words: calls.append(list(words)) or 0)

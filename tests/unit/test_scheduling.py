@@ -6,6 +6,7 @@ import pytest
 from celery import Celery
 
 from celeriac.worker import scheduling
+from celeriac.worker.preflight import Preflight
 
 THEIRS = "django_celery_beat.schedulers:DatabaseScheduler"
 
@@ -35,6 +36,16 @@ def test_a_scheduler_that_is_named_is_the_one_that_is_started(options, conf, is_
     assert scheduling.is_asked_for(made) is is_ours
     # What Celery would start by itself.
     assert made.prepare_args(**options).get("beat", False) is (bool(options.get("beat")) and not is_ours)
+
+
+def test_a_project_without_tables_starts_no_scheduler_by_itself(monkeypatch):
+    app, nothing = worker().app, Preflight(None, None, switched_to_wal=False)
+    monkeypatch.setattr(scheduling, "_missing", lambda _: ["default"])
+
+    assert not scheduling.is_possible(app, nothing)
+    assert scheduling.is_possible(app, Preflight("default", None, switched_to_wal=False))
+    monkeypatch.setattr(scheduling, "_has_database", lambda _: False)
+    assert not scheduling.is_possible(app, Preflight("default", None, switched_to_wal=False))
 
 
 def test_a_beat_beside_it_is_warned(caplog):

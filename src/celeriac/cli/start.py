@@ -46,7 +46,7 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
         output.line(HELP)
         return 0
     found = preflight.inspect(app)
-    options = _with_beat(app, arguments)
+    options = _with_beat(app, arguments, found)
     decision = prepare(app, options)
     # It is in force by now, and Celery before 5.7 has no such option.
     options = without(options, _START_METHOD)
@@ -59,12 +59,12 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
     return engine.run(app, ["--quiet", "worker", *options])
 
 
-def _with_beat(app: Celery, arguments: Sequence[str]) -> list[str]:
+def _with_beat(app: Celery, arguments: Sequence[str], found: preflight.Preflight) -> list[str]:
     """The options with Celery's own for a scheduler in this worker, if it is to have one."""
     options = [argument for argument in arguments if argument not in {*_BEAT, _NO_BEAT}]
     is_asked_for = len(options) < len(arguments) - arguments.count(_NO_BEAT)
-    is_default = _NO_BEAT not in arguments and scheduling.named_elsewhere(app) is None
-    return ["-B", *options] if is_asked_for or is_default else options
+    is_default = scheduling.named_elsewhere(app) is None and scheduling.is_possible(app, found)
+    return ["-B", *options] if is_asked_for or (is_default and _NO_BEAT not in arguments) else options
 
 
 def prepare(app: Celery, options: Sequence[str]) -> platform.Decision:

@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 from celery import Celery, signals
-from django.db import connections
+from django.db import Error, connections
 
 from celeriac.broker import caller
 from celeriac.errors import TablesMissing
@@ -16,6 +16,7 @@ from celeriac.results.pending import results_alias
 from celeriac.schedule import scheduler, table
 from celeriac.schedule.scheduler import Scheduler
 from celeriac.worker import platform
+from celeriac.worker.preflight import Preflight
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,18 @@ def connect() -> None:
 def named_elsewhere(app: Celery) -> str | None:
     """The scheduler that the project's settings name, if they do."""
     return platform.chosen_in_settings(app, _SETTING)
+
+
+def is_possible(app: Celery, found: Preflight) -> bool:
+    """Whether there are tables for it: a project with RabbitMQ or Redis may have none, and needs none."""
+    if not _has_database(app):
+        return False
+    if found.broker_alias is not None or found.results_alias is not None:
+        return True
+    try:
+        return not _missing(app)
+    except Error:
+        return False
 
 
 def is_asked_for(worker: Any) -> bool:
@@ -72,11 +85,16 @@ def start(app: Celery) -> None:
     """Carry the schedule while the worker lives. Raises TablesMissing."""
     global _scheduler
     stop()
-    for alias, name in ((scheduler.alias_of(app), "celeriac_tick"), (table.alias(), "celeriac_schedule")):
-        if name not in connections[alias].introspection.table_names():
-            raise TablesMissing(caller.tables_missing(alias))
+    for alias in _missing(app):
+        raise TablesMissing(caller.tables_missing(alias))
     _scheduler = Scheduler(app)
     _scheduler.start()
+
+
+def _missing(app: Celery) -> list[str]:
+    """The databases without our tables."""
+    wanted = ((scheduler.alias_of(app), "celeriac_tick"), (table.alias(), "celeriac_schedule"))
+    return [alias for alias, name in wanted if name not in connections[alias].introspection.table_names()]
 
 
 def relay_alias(app: Celery) -> str | None:
