@@ -166,7 +166,8 @@ class Scheduler:
             return max(0.0, until_look)
         until_due = (soonest - self._now()) / clock.MICROSECONDS
         # What is late, because another one is at it, is looked at again a little later.
-        return max(0.0, min(max(until_due, _LATE_SECONDS) + self._stagger, until_look))
+        pause = until_due if until_due > 0 else _LATE_SECONDS
+        return max(0.0, min(pause + self._stagger, until_look))
 
     def _now(self) -> int:
         """The database's time."""
