@@ -10,6 +10,7 @@ from soak.faults.orders import Orders
 from soak.faults.poison import Poison
 from soak.faults.rolling import RollingRestart
 from soak.faults.rolling_deploy import RollingDeploy
+from soak.faults.schedule import KilledSchedulers
 from soak.faults.server_crashed import ServerCrashed
 from soak.faults.soft_shutdown import SoftShutdown
 from soak.faults.stopped import Stopped
@@ -39,6 +40,7 @@ ALL: tuple[type[Fault], ...] = (
     KilledChains,
     Transactions,
     Orders,
+    KilledSchedulers,
     YoungChildren,
 )
 

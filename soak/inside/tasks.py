@@ -18,6 +18,12 @@ def work(self: Any, number: int, seconds: float) -> int:
 
 
 @shared_task(bind=True)
+def tick(self: Any) -> None:
+    """What the schedule fires: it notes whose tick it is."""
+    book.write("ticks", [f"{self.request.id} {time.time()}"])
+
+
+@shared_task(bind=True)
 def link(self: Any, _: int, number: int, seconds: float) -> int:
     """A link of a chain."""
     with book.run(number, self.request.retries + 1):

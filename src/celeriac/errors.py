@@ -47,6 +47,10 @@ class TaskFileError(CeleriacError):
     """A `tasks.py` cannot be imported; the message names file, line and cause."""
 
 
+class UnknownSchedule(CeleriacError):
+    """No entry of the schedule has this name, or it is not what was asked for."""
+
+
 class CannotBeSentAgain(CeleriacError):
     """A task's message or a dead letter is not sent again; the message says why and what to do."""
 

@@ -224,6 +224,18 @@ def test_a_relay_sends_what_is_left_when_the_setting_is_off_and_ends(app, alias,
         wait_until(lambda: not made._thread.is_alive(), "it ends")
 
 
+def test_a_relay_stays_for_the_schedule_with_the_setting_off(app, alias, settings_off, monkeypatch):
+    monkeypatch.setattr(relay.scheduling, "is_running", lambda: True)
+    leave_to_workers(app)
+
+    with settings_off(), relaying(app, alias):
+        for number in range(2):
+            with publishing.always():
+                sent = note(app).delay(number).id
+            assert ids(received(app)) == [sent]
+            wait_until(lambda: waiting(alias) == 0, "the outbox is empty")
+
+
 @pytest.fixture
 def settings_off():
     from django.test import override_settings

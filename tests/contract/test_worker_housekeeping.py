@@ -8,7 +8,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 
 from celeriac.broker import clock
-from celeriac.models import DeadLetter, TaskRecord
+from celeriac.models import DeadLetter, TaskRecord, Tick
 from celeriac.results import retention
 from celeriac.worker import housekeeping
 from celeriac.worker.housekeeping import Housekeeper
@@ -35,6 +35,7 @@ def old(alias):
     for name, days in [("old", 60), ("new", 0)]:
         then = timezone.now() - timedelta(days=days)
         TaskRecord.objects.using(alias).create(task_id=name, task_name="t", published_at=then)
+        Tick.objects.using(alias).create(name=name, due=_moment(days), fired_at=_moment(days), task_id=name)
         DeadLetter.objects.using(alias).create(
             queue="celery", task_id=name, payload="{}", deliveries=1, reason="r", died_at=_moment(days)
         )

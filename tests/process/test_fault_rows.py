@@ -18,7 +18,7 @@ from soak.sizes import SHORT
 EVERYWHERE = ("F1", "F2", "F3", "F6", "F24", "F25", "F26")
 ON_TWO = ("F5", "F8 work", "F29")
 #: What these are about is the same on each database: the pool, Celery's own code, the end of the publisher.
-ON_ONE = ("F4", "F7", "F8 publish", "F8 reap", "F8 chord", "F31")
+ON_ONE = ("F4", "F7", "F8 publish", "F8 reap", "F8 chord", "F28", "F31")
 #: The oldest versions are asked for some of them on SQLite: a row takes as long as ten other tests.
 ON_OLDEST = {("sqlite", "F2"), ("sqlite", "F6"), ("sqlite", "F25")}
 IS_NEWEST = celery.VERSION[:2] >= (5, 7)

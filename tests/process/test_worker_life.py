@@ -28,7 +28,7 @@ def test_beat_runs_the_schedule(sqlite_project: Project, tmp_path: Path) -> None
         wait_until(lambda: notes.exists() and notes.read_text().count("\ntick") >= 2, "the schedule runs")
         code = worker.stop()
 
-    assert "beat     in this worker" in worker.output
+    assert "schedule in this worker: 2 of the settings" in worker.output
     assert code == 0, worker.output
 
 

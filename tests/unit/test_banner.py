@@ -26,6 +26,7 @@ def test_the_size_of_the_pool_is_what_runs_at_once(pool, autoscale, shown):
     decision = Decision(pool, None, None, needs_shim=False, alive_seconds=None, reason="why")
     found = Preflight(None, None, switched_to_wal=False)
 
-    lines = list(banner.lines(app, worker, found, decision, has_beat=False))
+    lines = list(banner.lines(app, worker, found, decision))
 
     assert f"pool     {shown}" in lines
+    assert "schedule not in this worker" in lines

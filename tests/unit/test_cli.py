@@ -46,8 +46,8 @@ def test_an_option_is_read_in_every_spelling(options, names, value):
 def words_for_celery(monkeypatch):
     """What `celery start` hands to Celery's worker; nothing is started."""
     calls = []
-    nothing = Preflight(None, None, switched_to_wal=False)
-    monkeypatch.setattr(start.preflight, "inspect", lambda _: nothing)
+    found = Preflight("default", "default", switched_to_wal=False)
+    monkeypatch.setattr(start.preflight, "inspect", lambda _: found)
     monkeypatch.setattr(start.platform, "apply", lambda *_: None)
     monkeypatch.setattr(start.signals.celeryd_after_setup, "connect", lambda *_, **__: None)
     monkeypatch.setattr(engine, "run", lambda _, words: calls.append(list(words)) or 0)
@@ -62,21 +62,41 @@ def app():
 def test_start_is_celerys_worker_that_tells_what_it_does(words_for_celery, app):
     assert start.run(app, []) == 0
 
-    assert words_for_celery == [["--quiet", "worker", "--loglevel", "info"]]
+    assert words_for_celery == [["--quiet", "worker", "-B", "--loglevel", "info"]]
 
 
-@pytest.mark.parametrize("beat", ["-b", "--beat", "-B"])
+@pytest.mark.parametrize("beat", [["-b"], ["--beat"], ["-B"], []])
 def test_options_are_handed_on(words_for_celery, app, beat):
-    start.run(app, [beat, "-c4", "-l", "debug", "-P", "threads"])
+    start.run(app, [*beat, "-c4", "-l", "debug", "-P", "threads"])
 
     assert words_for_celery == [["--quiet", "worker", "-B", "-c4", "-l", "debug", "-P", "threads"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "named", "has_beat"),
+    [
+        (["--no-beat"], None, False),
+        ([], "django_celery_beat.schedulers:DatabaseScheduler", False),
+        (["--beat"], "django_celery_beat.schedulers:DatabaseScheduler", True),
+        (["--no-beat"], "django_celery_beat.schedulers:DatabaseScheduler", False),
+    ],
+)
+def test_the_schedule_is_in_each_worker_unless_somebody_else_has_it(
+    words_for_celery, app, words, named, has_beat
+):
+    if named:
+        app.conf.beat_scheduler = named
+    start.run(app, words)
+
+    assert ("-B" in words_for_celery[0]) is has_beat
+    assert "--no-beat" not in words_for_celery[0]
 
 
 @pytest.mark.parametrize("option", [["--pool-start-method=fork"], ["--pool-start-method", "fork"]])
 def test_the_start_method_is_kept_from_a_celery_that_may_not_know_it(words_for_celery, app, option):
     start.run(app, [*option, "-E"])
 
-    assert words_for_celery == [["--quiet", "worker", "-E", "--loglevel", "info"]]
+    assert words_for_celery == [["--quiet", "worker", "-B", "-E", "--loglevel", "info"]]
 
 
 def test_an_unknown_start_method_is_refused(words_for_celery, app):
@@ -90,7 +110,7 @@ def test_the_platforms_pool_is_named_to_celery(words_for_celery, app, monkeypatc
 
     start.run(app, [])
 
-    assert words_for_celery[0][2:] == ["--pool", "threads", "--loglevel", "info"]
+    assert words_for_celery[0][2:] == ["-B", "--pool", "threads", "--loglevel", "info"]
 
 
 def test_a_pool_from_the_settings_is_left_to_celery(words_for_celery, app):
@@ -98,7 +118,7 @@ def test_a_pool_from_the_settings_is_left_to_celery(words_for_celery, app):
 
     start.run(app, [])
 
-    assert words_for_celery == [["--quiet", "worker", "--loglevel", "info"]]
+    assert words_for_celery == [["--quiet", "worker", "-B", "--loglevel", "info"]]
 
 
 ROWS = [("a", "longer"), ("bb", "c")]

@@ -138,6 +138,22 @@ def resume(queue: str) -> None:
     celeriac.control.resume(queue)
 
 
+def ticks(name: str) -> list[list[Any]]:
+    """The ticks of an entry of the schedule: due time and firing in microseconds, and the task's id."""
+    from celeriac.models import Tick
+
+    found = Tick.objects.filter(name=name).order_by("due")
+    return [list(row) for row in found.values_list("due", "fired_at", "task_id")]
+
+
+def pause_schedule(names: list[str]) -> None:
+    """These entries fire no more."""
+    from celeriac.models import ScheduleOrder
+
+    for name in names:
+        ScheduleOrder.objects.create(name=name, is_paused=True)
+
+
 def is_sound() -> bool:
     """Whether the database itself finds no fault with its file; only SQLite is asked."""
     if connection.vendor != "sqlite":

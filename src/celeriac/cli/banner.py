@@ -10,14 +10,15 @@ from celery import Celery
 from django.db import connections
 
 from celeriac import __version__, discovery
-from celeriac.worker import pool_size
+from celeriac.schedule import settings_entries
+from celeriac.worker import pool_size, scheduling
 from celeriac.worker.platform import Decision
 from celeriac.worker.preflight import Preflight
 
 _MOST_FILES = 3
 
 
-def lines(app: Celery, worker: Any, found: Preflight, decision: Decision, *, has_beat: bool) -> Iterator[str]:
+def lines(app: Celery, worker: Any, found: Preflight, decision: Decision) -> Iterator[str]:
     """The banner, a line at a time."""
     yield (
         f"Celeriac {__version__} · Celery {celery.__version__} · Django {django.get_version()}"
@@ -30,7 +31,7 @@ def lines(app: Celery, worker: Any, found: Preflight, decision: Decision, *, has
     yield f"results  {_results(app, found)}"
     yield f"pool     {decision.pool} × {_size(worker, decision.pool)} ({decision.reason})"
     yield f"queues   {', '.join(app.amqp.queues.consume_from)}"
-    yield f"beat     {'in this worker' if has_beat else 'not in this worker (--beat starts it)'}"
+    yield f"schedule {_schedule(app, worker)}"
     names = sorted(name for name in app.tasks if not name.startswith("celery."))
     yield f"tasks    {len(names)}{': ' + _short(names) if names else _no_tasks()}"
     yield from _doubtful()
@@ -53,6 +54,17 @@ def _results(app: Celery, found: Preflight) -> str:
     if found.results_alias is None:
         return str(app.backend.as_uri())
     return f"django-db, database {found.results_alias!r} ({_server(found.results_alias)})"
+
+
+def _schedule(app: Celery, worker: Any) -> str:
+    if scheduling.is_asked_for(worker):
+        count = len(list(settings_entries.entries(app)))
+        return f"in this worker: {count} of the settings, and those of the table (manage.py celery schedule)"
+    if getattr(worker, "beat", None) is not None:
+        return f"in this worker, by {worker.scheduler}"
+    if (named := scheduling.named_elsewhere(app)) is not None:
+        return f"left to {named}, as CELERY_BEAT_SCHEDULER says (--beat starts it here)"
+    return "not in this worker"
 
 
 def _server(alias: str) -> str:

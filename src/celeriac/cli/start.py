@@ -9,21 +9,23 @@ from celery import Celery, signals
 from celeriac.cli import banner, engine, output
 from celeriac.cli.words import value_of, without
 from celeriac.errors import CeleriacError
-from celeriac.worker import platform, preflight
+from celeriac.worker import platform, preflight, scheduling
 
 _POOL = ("-P", "--pool")
 _START_METHOD = ("--pool-start-method",)
 _START_METHODS = ("fork", "spawn")
 _CONCURRENCY = ("-c", "--concurrency")
 _LEVEL = ("-l", "--loglevel")
+_BEAT, _NO_BEAT = ("-b", "--beat", "-B"), "--no-beat"
 
 HELP = """\
 manage.py celery start [options]
 
-Runs the project's tasks, and with --beat its schedule too. Ctrl-C finishes the running tasks; a second
-one stops at once.
+Runs the project's tasks and its schedule; of any number of workers that do so each due time fires one task.
+Ctrl-C finishes the running tasks; a second one stops at once.
 
-  -b, --beat               run the scheduler in this worker
+  --no-beat                leave the schedule to others
+  -b, --beat               with the schedule (default, unless CELERY_BEAT_SCHEDULER names another scheduler)
   -P, --pool POOL          prefork, threads, solo (default: what suits the platform)
   --pool-start-method M    fork, spawn: how prefork's processes begin (default: what suits the platform)
   -c, --concurrency N      tasks at the same time (default: one per core)
@@ -34,7 +36,7 @@ one stops at once.
 
 and every other option of Celery's worker: manage.py celery worker --help
 
-Example: python manage.py celery start --beat --concurrency 4
+Example: python manage.py celery start --concurrency 4
 """
 
 
@@ -44,7 +46,7 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
         output.line(HELP)
         return 0
     found = preflight.inspect(app)
-    options = ["-B" if argument in {"-b", "--beat"} else argument for argument in arguments]
+    options = _with_beat(app, arguments, found)
     decision = prepare(app, options)
     # It is in force by now, and Celery before 5.7 has no such option.
     options = without(options, _START_METHOD)
@@ -52,9 +54,17 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
         options += ["--pool", decision.pool]
     if value_of(options, _LEVEL) is None:
         options += ["--loglevel", "info"]
-    show = partial(_show_banner, app, found, decision, "-B" in options)
+    show = partial(_show_banner, app, found, decision)
     signals.celeryd_after_setup.connect(show, weak=False, dispatch_uid="celeriac.banner")
     return engine.run(app, ["--quiet", "worker", *options])
+
+
+def _with_beat(app: Celery, arguments: Sequence[str], found: preflight.Preflight) -> list[str]:
+    """The options with Celery's own for a scheduler in this worker, if it is to have one."""
+    options = [argument for argument in arguments if argument not in {*_BEAT, _NO_BEAT}]
+    is_asked_for = len(options) < len(arguments) - arguments.count(_NO_BEAT)
+    is_default = scheduling.named_elsewhere(app) is None and scheduling.is_possible(app, found)
+    return ["-B", *options] if is_asked_for or (is_default and _NO_BEAT not in arguments) else options
 
 
 def prepare(app: Celery, options: Sequence[str]) -> platform.Decision:
@@ -86,9 +96,8 @@ def _show_banner(
     app: Celery,
     found: preflight.Preflight,
     decision: platform.Decision,
-    has_beat: bool,
     instance: Any,
     **_: Any,
 ) -> None:
-    for text in banner.lines(app, instance, found, decision, has_beat=has_beat):
+    for text in banner.lines(app, instance, found, decision):
         output.line(text)

@@ -5,6 +5,7 @@ from celeriac.models.lengths import LONG_NAME_LENGTH, NAME_LENGTH
 from celeriac.models.messages import Binding, Broadcast, DeadLetter, Message, MessageState, Queue
 from celeriac.models.orders import PausedQueue, Revocation
 from celeriac.models.outbox import Outbox
+from celeriac.models.schedules import CatchUp, Schedule, ScheduleOrder, ScheduleState, Tick
 from celeriac.models.tasks import Chord, ChordPart, TaskRecord
 from celeriac.models.workers import Worker
 
@@ -14,6 +15,7 @@ __all__ = (
     "Attempt",
     "Binding",
     "Broadcast",
+    "CatchUp",
     "Chord",
     "ChordPart",
     "DeadLetter",
@@ -24,6 +26,10 @@ __all__ = (
     "PausedQueue",
     "Queue",
     "Revocation",
+    "Schedule",
+    "ScheduleOrder",
+    "ScheduleState",
     "TaskRecord",
+    "Tick",
     "Worker",
 )

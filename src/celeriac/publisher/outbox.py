@@ -8,6 +8,9 @@ nobody waits for it longer than once in a while.
 import logging
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from celery import Celery
@@ -35,9 +38,23 @@ _STEP = 100
 _away_until: dict[str | None, float] = {}
 
 
+#: Whether what is published here goes through the outbox whatever the setting says.
+_is_always_on: ContextVar[bool] = ContextVar("celeriac_outbox_is_always_on", default=False)
+
+
+@contextmanager
+def always() -> Iterator[None]:
+    """Publish through the outbox within, also with the setting off: it needs a worker whose relay runs."""
+    token = _is_always_on.set(True)
+    try:
+        yield
+    finally:
+        _is_always_on.reset(token)
+
+
 def alias_for(app: Celery) -> str | None:  # noqa: ARG001 - an app of its own may have its own some day
     """The database with the outbox; None: it is off."""
-    if not options().outbox:
+    if not (options().outbox or _is_always_on.get()):
         return None
     alias = results_alias()
     return None if connections.settings[alias]["ENGINE"].endswith(".dummy") else alias

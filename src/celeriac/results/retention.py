@@ -10,7 +10,17 @@ from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
 from celeriac.conf import options
-from celeriac.models import Attempt, Chord, ChordPart, DeadLetter, Message, Outbox, Revocation, TaskRecord
+from celeriac.models import (
+    Attempt,
+    Chord,
+    ChordPart,
+    DeadLetter,
+    Message,
+    Outbox,
+    Revocation,
+    TaskRecord,
+    Tick,
+)
 from celeriac.results.retry import until_stored
 
 #: What never ended is kept that many times longer: it may still wait in a queue.
@@ -20,6 +30,9 @@ UNFINISHED_KEPT = timedelta(days=1)
 
 #: How long a revocation holds at the least that nobody has met: RabbitMQ and Redis do not tell what waits.
 REVOCATIONS_KEPT = timedelta(days=30)
+
+#: How long the ticks of the schedule can be looked at; that none is dealt with twice is for the moment.
+TICKS_KEPT = timedelta(days=2)
 
 #: Each step is a transaction of its own with at most so many rows of a table.
 STEP = 1000
@@ -46,6 +59,13 @@ def expire(alias: str, older_than: timedelta, step: int = STEP) -> int:
 def expire_dead_letters(alias: str, step: int = STEP) -> Iterator[int]:
     """Delete the old dead letters of the broker on this database; yield how many at each step."""
     yield from delete_in_steps(alias, expired_letters(alias, dead_letters_kept()), step)
+
+
+def expire_ticks(alias: str, step: int = STEP) -> Iterator[int]:
+    """Delete the old ticks of the schedule; yield how many at each step."""
+    oldest = int((timezone.now() - TICKS_KEPT).timestamp() * 1_000_000)
+    ticks = Tick.objects.using(alias).order_by("fired_at")
+    yield from delete_in_steps(alias, ticks.filter(fired_at__lt=oldest), step)
 
 
 def expired_letters(alias: str, older_than: timedelta) -> QuerySet[DeadLetter]:

@@ -37,7 +37,9 @@ def connect() -> None:
 def tidy(app: Celery) -> Iterator[int]:
     """Delete in steps; yield how many rows at each one."""
     # With another broker they are beside the results: of the outbox, and of what could not be run.
-    yield from retention.expire_dead_letters(address.alias_of(app) or results_alias())
+    alias = address.alias_of(app) or results_alias()
+    yield from retention.expire_dead_letters(alias)
+    yield from retention.expire_ticks(alias)
     # 0 or None keeps everything.
     if app.backend.expires:
         older_than = timedelta(seconds=app.backend.expires)
@@ -79,7 +81,7 @@ class Housekeeper:
                 self._tidy()
             except Exception:
                 logger.exception(
-                    "Old results and dead letters could not be deleted; the next try is in an hour."
+                    "Old results, dead letters and ticks could not be deleted; the next try is in an hour."
                 )
             seconds = self._period
 

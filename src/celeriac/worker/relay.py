@@ -24,6 +24,7 @@ from celeriac.database.complaints import Complaints
 from celeriac.database.failures import first_line
 from celeriac.database.session import Session
 from celeriac.dead_letters import REVOKED, dead_lettered
+from celeriac.worker import scheduling
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,11 @@ _MOST_HOLDERS = 1000
 #: Between two looks at who holds rows, and two tries of what was refused.
 _LOOK_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 5.0
+
+
+def _is_needed() -> bool:
+    """Whether something may still come, which for a schedule does not depend on the setting."""
+    return options().outbox or scheduling.is_running()
 
 
 class Relay:
@@ -67,13 +73,13 @@ class Relay:
         while not self._ending.wait(pause):
             pause = options().poll_seconds
             try:
-                if self._look() and not options().outbox:
+                if self._look() and not _is_needed():
                     break  # Nothing is left of the time when the setting was on.
             except sending.Away as error:
                 self._tell_of_outage(error)
                 pause = min(_LONGEST_PAUSE_SECONDS, max(pause, time.monotonic() - (self._away_since or 0.0)))
             except Error as error:
-                if failures.is_missing_table(error) and not options().outbox:
+                if failures.is_missing_table(error) and not _is_needed():
                     break
                 self._complaints.say(logging.WARNING, "The outbox cannot be read now: %s", first_line(error))
             except Exception:

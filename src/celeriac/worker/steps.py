@@ -29,6 +29,7 @@ from celeriac.worker import (
     preflight,
     recovery,
     relay,
+    scheduling,
     spawning,
     uncounted,
 )
@@ -50,6 +51,7 @@ def install(app: Celery) -> None:
     """Follow the workers of this app; done once, when Django is ready."""
     spawning.install(app)
     housekeeping.connect()
+    scheduling.connect()
     finished.connect()
     uncounted.install()
     app.steps["consumer"] |= {FollowOrders, LateAcks, RateLimits, Refusals, UnknownTasks}
@@ -122,8 +124,10 @@ def _start(app: Celery, instance: Any, found: preflight.Preflight) -> None:
     if found.broker_alias is None:
         compression.bound_kombus()
     given_up.connect(app, instance.hostname)
-    if found.outbox_alias is not None:
-        relay.start(app, found.outbox_alias)
+    if scheduling.is_asked_for(instance):
+        scheduling.start(app)
+    if (outbox := found.outbox_alias or scheduling.relay_alias(app)) is not None:
+        relay.start(app, outbox)
     housekeeping.start(app)
     notifying.connect()
     for fault in server_settings.faults(app):
@@ -144,6 +148,7 @@ def _end(process: int) -> None:
         return  # A child of the pool has inherited the callback, not the worker.
     # Once is enough: where the database is locked, each step takes its time.
     atexit.unregister(_at_exit)
+    scheduling.stop()
     housekeeping.stop()
     relay.stop()
     received.disconnect()

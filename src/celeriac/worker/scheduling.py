@@ -1,0 +1,115 @@
+"""`-B` of a worker means: with the scheduler. That is ours, unless the project or the command names another.
+
+Celery would start a process with a beat of its own, of which there may be one only. Ours is a thread, and
+any number of workers may have it. Where CELERY_BEAT_SCHEDULER or `--scheduler` names one, that is started.
+"""
+
+import logging
+from typing import Any
+
+from celery import Celery, signals
+from django.db import Error, connections
+
+from celeriac.broker import caller
+from celeriac.errors import TablesMissing
+from celeriac.results.pending import results_alias
+from celeriac.schedule import scheduler, table
+from celeriac.schedule.scheduler import Scheduler
+from celeriac.worker import platform
+from celeriac.worker.preflight import Preflight
+
+logger = logging.getLogger(__name__)
+
+_SETTING = "beat_scheduler"
+#: On a worker that carries our scheduler.
+_MARK = "celeriac_carries_the_schedule"
+
+
+def connect() -> None:
+    """Follow every worker and every beat of this process; may be called twice."""
+    signals.celeryd_init.connect(_take_over, dispatch_uid="celeriac.scheduling")
+    signals.beat_init.connect(_warn, dispatch_uid="celeriac.scheduling.beat")
+
+
+def named_elsewhere(app: Celery) -> str | None:
+    """The scheduler that the project's settings name, if they do."""
+    return platform.chosen_in_settings(app, _SETTING)
+
+
+def is_possible(app: Celery, found: Preflight) -> bool:
+    """Whether there are tables for it: a project with RabbitMQ or Redis may have none, and needs none."""
+    if not _has_database(app):
+        return False
+    if found.broker_alias is not None or found.results_alias is not None:
+        return True
+    try:
+        return not _missing(app)
+    except Error:
+        return False
+
+
+def is_asked_for(worker: Any) -> bool:
+    """Whether this worker is to carry our scheduler."""
+    return bool(getattr(worker, _MARK, False))
+
+
+def _take_over(instance: Any, options: Any, **_: Any) -> None:
+    """Before Celery makes the worker's parts: its beat would be one of them."""
+    app = instance.app
+    is_named = options.get("scheduler") or named_elsewhere(app)
+    if not options.get("beat") or is_named or not _has_database(app):
+        return
+    setattr(instance, _MARK, True)
+    prepare = instance.prepare_args
+    instance.prepare_args = lambda **given: {**prepare(**given), "beat": False}
+
+
+def _has_database(app: Celery) -> bool:
+    return not connections.settings[scheduler.alias_of(app)]["ENGINE"].endswith(".dummy")
+
+
+def _warn(sender: Any, **_: Any) -> None:
+    """A beat beside our scheduler fires everything a second time."""
+    if named_elsewhere(sender.app) is None:
+        logger.warning(
+            "This beat fires CELERY_BEAT_SCHEDULE, and so does each worker of `celery start` unless it is "
+            "started with --no-beat. One of them is enough, and workers need no beat."
+        )
+
+
+#: The one of this process. Set by the main thread only.
+_scheduler: Scheduler | None = None
+
+
+def start(app: Celery) -> None:
+    """Carry the schedule while the worker lives. Raises TablesMissing."""
+    global _scheduler
+    stop()
+    for alias in _missing(app):
+        raise TablesMissing(caller.tables_missing(alias))
+    _scheduler = Scheduler(app)
+    _scheduler.start()
+
+
+def _missing(app: Celery) -> list[str]:
+    """The databases without our tables."""
+    wanted = ((scheduler.alias_of(app), "celeriac_tick"), (table.alias(), "celeriac_schedule"))
+    return [alias for alias, name in wanted if name not in connections[alias].introspection.table_names()]
+
+
+def relay_alias(app: Celery) -> str | None:
+    """The database whose outbox the scheduler publishes to; None: it publishes to a database, or nothing."""
+    return results_alias() if _scheduler is not None and scheduler.is_by_outbox(app) else None
+
+
+def stop() -> None:
+    """May be called twice."""
+    global _scheduler
+    if _scheduler is not None:
+        _scheduler.stop()
+        _scheduler = None
+
+
+def is_running() -> bool:
+    """Whether this process carries the schedule."""
+    return _scheduler is not None

@@ -1,0 +1,55 @@
+"""The schedule in a project: its rows in Django's admin, and a worker of Celery's own command with -B."""
+
+import json
+from pathlib import Path
+
+from tests.process.project import Project, wait_until
+
+ADMIN = """
+    from django.contrib.auth.models import User
+    from django.test import Client
+    from celeriac.models import Schedule
+
+    client = Client(SERVER_NAME="localhost")
+    client.force_login(User.objects.create_superuser("admin"))
+    row = {
+        "name": "row", "task": "tasks.ad", "args": "[1, 2]", "kwargs": "{}", "options": "{}",
+        "cron": "0 9 * * *", "time_zone": "Europe/Berlin", "catch_up": "once", "is_enabled": "on",
+    }
+    page = "/admin/celeriac/schedule/"
+    bad = client.post(f"{page}add/", {**row, "cron": "0 25 * * *", "args": "{}"}).content.decode()
+    good = client.post(f"{page}add/", row, follow=True).content.decode()
+    result = {
+        "bad": [each in bad for each in ("is no cron expression", "A JSON list is needed")],
+        "good": [
+            each in good for each in ("&#x27;tasks.ad&#x27;", "&#x27;tasks.add&#x27;", "cron 0 9 * * *")
+        ],
+        "rows": [[each.name, each.args] for each in Schedule.objects.all()],
+    }
+"""
+
+
+def test_rows_are_entered_in_the_admin_and_listed(sqlite_project: Project) -> None:
+    done = sqlite_project.python(ADMIN)
+
+    assert done == {"bad": [True, True], "good": [True, True, True], "rows": [["row", [1, 2]]]}
+    listed = json.loads(sqlite_project.manage("celery", "schedule", "--json").stdout)
+    row = next(each for each in listed if each["name"] == "row")
+    assert (row["source"], row["state"], row["time_zone"]) == ("table", "on", "Europe/Berlin")
+    assert sqlite_project.manage("celery", "schedule", "pause", "rwo", check=False).returncode == 2
+
+
+def test_celerys_worker_carries_the_schedule_with_b_and_no_beat_file(
+    sqlite_project: Project, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    entry = f"""{{"task": "tasks.note", "schedule": 0.5, "args": [{str(notes)!r}, "tick"]}}"""
+    sqlite_project.add_settings(f'CELERY_BEAT_SCHEDULE = {{"often": {entry}}}')
+
+    with sqlite_project.worker("-B", "-c", "1", "-l", "info", command="worker") as worker:
+        wait_until(lambda: notes.exists() and notes.read_text().count("\ntick") >= 2, "the schedule runs")
+        assert worker.stop() == 0, worker.output
+
+    assert "Schedule often: tasks.note is published." in worker.output
+    assert not list(sqlite_project.directory.glob("celerybeat-schedule*"))
+    assert "beat: Starting" not in worker.output

@@ -1,0 +1,57 @@
+"""Whose scheduler a worker with -B carries: ours, unless the project or the command names another."""
+
+from types import SimpleNamespace
+
+import pytest
+from celery import Celery
+
+from celeriac.worker import scheduling
+from celeriac.worker.preflight import Preflight
+
+THEIRS = "django_celery_beat.schedulers:DatabaseScheduler"
+
+
+def worker(**conf):
+    app = Celery("scheduling", broker="memory://", set_as_current=False)
+    app.conf.update(conf)
+    return SimpleNamespace(app=app, prepare_args=lambda **given: given)
+
+
+@pytest.mark.parametrize(
+    ("options", "conf", "is_ours"),
+    [
+        ({"beat": True}, {}, True),
+        ({"beat": True, "scheduler": None}, {}, True),
+        ({"beat": True, "scheduler": THEIRS}, {}, False),
+        ({"beat": True}, {"beat_scheduler": THEIRS}, False),
+        ({"beat": False}, {}, False),
+        ({}, {}, False),
+    ],
+)
+def test_a_scheduler_that_is_named_is_the_one_that_is_started(options, conf, is_ours):
+    made = worker(**conf)
+
+    scheduling._take_over(made, options)
+
+    assert scheduling.is_asked_for(made) is is_ours
+    # What Celery would start by itself.
+    assert made.prepare_args(**options).get("beat", False) is (bool(options.get("beat")) and not is_ours)
+
+
+def test_a_project_without_tables_starts_no_scheduler_by_itself(monkeypatch):
+    app, nothing = worker().app, Preflight(None, None, switched_to_wal=False)
+    monkeypatch.setattr(scheduling, "_missing", lambda _: ["default"])
+
+    assert not scheduling.is_possible(app, nothing)
+    assert scheduling.is_possible(app, Preflight("default", None, switched_to_wal=False))
+    monkeypatch.setattr(scheduling, "_has_database", lambda _: False)
+    assert not scheduling.is_possible(app, Preflight("default", None, switched_to_wal=False))
+
+
+def test_a_beat_beside_it_is_warned(caplog):
+    scheduling._warn(worker())
+    assert "unless it is started with --no-beat" in caplog.text
+    caplog.clear()
+
+    scheduling._warn(worker(beat_scheduler=THEIRS))
+    assert caplog.text == ""
