@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 
 from celery import Celery
 
-from celeriac.app import get_app
+from celeriac.app import app_as_it_is, get_app
 from celeriac.cli import (
     call,
     discovered,
     django_options,
+    doctor,
     engine,
     global_options,
     health,
@@ -19,6 +20,7 @@ from celeriac.cli import (
     revoke,
     run,
     start,
+    status,
     tasks,
     workers,
 )
@@ -31,6 +33,7 @@ OURS: dict[str, tuple[Run, str]] = {
     "start": (start.run, "run the tasks, in this process, with what suits the platform"),
     "call": (call.COMMAND.run, "send a task, and wait for what it comes to"),
     "discovered": (discovered.COMMAND.run, "list each tasks.py with its tasks, or why it was left out"),
+    "doctor": (doctor.COMMAND.run, "say what will make tasks fail, wait or vanish, and how to mend it"),
     "health": (health.COMMAND.run, "say whether the workers of this host live and go on"),
     "pause": (pausing.PAUSE.run, "let no worker take messages from a queue, or list the paused ones"),
     "queues": (queues.COMMAND.run, "list the queues with what waits in them, or purge one"),
@@ -38,6 +41,7 @@ OURS: dict[str, tuple[Run, str]] = {
     "retry": (retry.COMMAND.run, "send tasks again that did not succeed, by id or query"),
     "revoke": (revoke.COMMAND.run, "let tasks not begin, by id or query"),
     "run": (run.COMMAND.run, "run a task in this process, with its traceback"),
+    "status": (status.COMMAND.run, "show workers, queues and pace on one screen"),
     "tasks": (tasks.COMMAND.run, "find tasks by a query, or show one with its tracebacks"),
     "workers": (workers.COMMAND.run, "list the workers that live with what they run"),
 }
@@ -52,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     if word == "help":
         _help()
         return 0
-    app = get_app()
+    # The doctor is there for those whose app cannot be used.
+    app = app_as_it_is() if word == "doctor" else get_app()
     if word in OURS:
         global_options.use(leading, app, word=word)
         return OURS[word][0](app, django_options.taken(rest[1:]))

@@ -17,6 +17,7 @@ from celeriac.database import failures, forks
 from celeriac.errors import CeleriacError
 from celeriac.results import received, storing, writer
 from celeriac.worker import (
+    about,
     finished,
     flushing,
     given_up,
@@ -94,6 +95,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
                 deliveries.deliveries_for(found.broker_alias).slots = slots
         _start(app, instance, found)
         marking.begin(instance)
+        about.remember_code(app)
     except Exception as error:
         # A signal's receiver may not raise: Celery would log it and start a worker that nobody knows of.
         _end(os.getpid())
