@@ -52,6 +52,11 @@ def get_app() -> Celery:
     return _app
 
 
+def app_as_it_is() -> Celery:
+    """The app, also one whose settings are wrong: it raises WrongSetting when one of them is asked for."""
+    return _app or setup()
+
+
 def setup() -> Celery:
     """Find or make the app and give it the defaults; done once, when Django is ready."""
     global _app

@@ -13,10 +13,12 @@ class CeleriacConfig(AppConfig):
     def ready(self) -> None:
         """Give the project its Celery app; wrong settings are told where the app is used."""
         from celeriac import app, checks, control, publisher
+        from celeriac.doctor import system_checks
         from celeriac.errors import WrongSetting
         from celeriac.worker import expiring, inspected, rejected, retried, steps, stopping, unstored
 
         checks.register()
+        system_checks.register()
         try:
             celery_app = app.setup()
         except WrongSetting as error:

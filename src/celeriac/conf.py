@@ -42,6 +42,8 @@ class Options:
     dead_letter_days: float = 30.0
     #: Days that an attempt is kept at the least, also when nothing else is left of its task.
     attempt_days: float = 1.0
+    #: Seconds that a message may wait for a worker before `status` and `healthz/` complain.
+    waiting_limit_seconds: float = 300.0
     #: Whether a task for RabbitMQ, Redis or another broker is a row first, in the caller's transaction.
     outbox: bool = False
     #: Names of arguments, and of keys within them, whose values are not shown: regular expressions, each for

@@ -6,12 +6,12 @@ from datetime import datetime
 from django.utils import timezone
 
 from celeriac.cli import output
+from celeriac.selectors.readable import in_words
 
 NOTHING = "-"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SHORT_ID = 8
 _LONGEST_TEXT = 60
-_UNITS = ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s"))
 
 
 def text(value: str | None) -> str:
@@ -55,17 +55,3 @@ def since(moment: datetime | None) -> str:
         return moment.isoformat()
     seconds = (timezone.now() - moment).total_seconds()
     return f"{in_words(seconds)} ago" if seconds >= 0 else f"in {in_words(-seconds)}"
-
-
-def in_words(seconds: float) -> str:
-    """`12 ms`, `1.3 s`, `4 m 10 s`."""
-    if seconds < 1:
-        return f"{round(seconds * 1000)} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    for size, unit, rest_size, rest_unit in _UNITS:
-        if seconds >= size:
-            whole, rest = divmod(int(seconds), size)
-            rest //= rest_size
-            return f"{whole} {unit} {rest} {rest_unit}" if rest else f"{whole} {unit}"
-    raise AssertionError("unreachable")

@@ -53,7 +53,7 @@ class Command:
             add_help=False,
         )
         self.arguments(parser)
-        parser.add_argument("--json", action="store_true", help="for machines: the same as JSON")
+        parser.add_argument("-j", "--json", action="store_true", help="for machines: the same as JSON")
         return parser
 
 

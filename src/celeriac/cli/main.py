@@ -5,7 +5,7 @@ from importlib import import_module
 
 from celery import Celery
 
-from celeriac.app import get_app
+from celeriac.app import app_as_it_is, get_app
 from celeriac.cli import django_options, engine, global_options, output, start
 from celeriac.worker import preflight
 
@@ -16,6 +16,8 @@ OURS: dict[str, tuple[str, str]] = {
     "clean": ("clean:COMMAND", "delete what is old enough, as workers do each hour"),
     "dead": ("dead:COMMAND", "list the dead letters, send them again or delete them"),
     "discovered": ("discovered:COMMAND", "list each tasks.py with its tasks, or why it was left out"),
+    "doctor": ("doctor:COMMAND", "say what will make tasks fail, wait or vanish, and how to mend it"),
+    "health": ("health:COMMAND", "say whether the workers of this host live and go on"),
     "import-beat": ("importing_beat:COMMAND", "take over the tables of django-celery-beat"),
     "pause": ("pausing:PAUSE", "let no worker take messages from a queue, or list the paused ones"),
     "queues": ("queues:COMMAND", "list the queues with what waits in them; purge or move it"),
@@ -25,6 +27,7 @@ OURS: dict[str, tuple[str, str]] = {
     "run": ("run:COMMAND", "run a task in this process, with its traceback"),
     "schedule": ("scheduling:COMMAND", "list what is due when; run, pause, resume or skip an entry"),
     "service": ("service:COMMAND", "files for supervisord, systemd, docker compose and others"),
+    "status": ("status:COMMAND", "show workers, queues and pace on one screen"),
     "tasks": ("tasks:COMMAND", "find tasks by a query, or show one with its tracebacks"),
     "workers": ("workers:COMMAND", "list the workers that live with what they run"),
 }
@@ -39,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     if word == "help":
         _help()
         return 0
-    app = get_app()
+    # The doctor is there for those whose app cannot be used.
+    app = app_as_it_is() if word == "doctor" else get_app()
     if word in OURS:
         global_options.use(leading, app, word=word)
         return _run(word)(app, django_options.taken(rest[1:]))

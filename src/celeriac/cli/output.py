@@ -57,6 +57,12 @@ def _in_one_line(cell: str) -> str:
     )
 
 
+def clear() -> None:
+    """Begin at the top of an empty screen; nothing in a pipe."""
+    if is_for_people():
+        print("\x1b[2J\x1b[H", end="", flush=True)
+
+
 def document(value: Any) -> None:
     """Print a value as JSON; times are in UTC, as ISO 8601 has them."""
     line(json.dumps(value, indent=2, ensure_ascii=False, default=_as_json))

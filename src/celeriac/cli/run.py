@@ -8,9 +8,10 @@ from typing import Any
 
 from celery import Celery
 
-from celeriac.cli import arguments, cells, output
+from celeriac.cli import arguments, output
 from celeriac.cli.command import Command
 from celeriac.errors import CeleriacError
+from celeriac.selectors import readable
 
 
 def _work(app: Celery, options: Namespace) -> int:
@@ -60,7 +61,7 @@ def _say_error(options: Namespace, error: BaseException, seconds: float) -> None
 
 def _say_time(options: Namespace, seconds: float) -> None:
     if options.time and not options.json:
-        output.error(f"ran {cells.in_words(seconds)}")
+        output.error(f"ran {readable.in_words(seconds)}")
 
 
 def _arguments(parser: ArgumentParser) -> None:

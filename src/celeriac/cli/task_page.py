@@ -12,7 +12,7 @@ from django.utils import timezone
 from celeriac.cli import cells, output
 from celeriac.cli.command import Command
 from celeriac.models import Attempt
-from celeriac.selectors import results, tasks
+from celeriac.selectors import readable, results, tasks
 from celeriac.selectors.tasks import TaskState
 
 _OF_ATTEMPT = (
@@ -89,7 +89,7 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _with(moment: str | None, verb: str, seconds: float | None) -> str | None:
-    return None if moment is None else f"{moment}, {verb} {cells.in_words(seconds or 0)}"
+    return None if moment is None else f"{moment}, {verb} {readable.in_words(seconds or 0)}"
 
 
 def _attempt(attempt: Attempt) -> Iterator[str]:

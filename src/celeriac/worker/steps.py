@@ -17,12 +17,14 @@ from celeriac.database import failures, forks
 from celeriac.errors import CeleriacError
 from celeriac.results import received, storing, writer
 from celeriac.worker import (
+    about,
     early_acks,
     finished,
     flushing,
     given_up,
     housekeeping,
     lost,
+    marking,
     notifying,
     pool,
     pool_size,
@@ -34,6 +36,7 @@ from celeriac.worker import (
     uncounted,
 )
 from celeriac.worker.late_acks import LateAcks
+from celeriac.worker.marking import MarkLoop
 from celeriac.worker.orders import FollowOrders
 from celeriac.worker.rate_limits import RateLimits
 from celeriac.worker.refusals import Refusals
@@ -54,7 +57,7 @@ def install(app: Celery) -> None:
     scheduling.connect()
     finished.connect()
     uncounted.install()
-    app.steps["consumer"] |= {FollowOrders, LateAcks, RateLimits, Refusals, UnknownTasks}
+    app.steps["consumer"] |= {FollowOrders, LateAcks, MarkLoop, RateLimits, Refusals, UnknownTasks}
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
@@ -95,16 +98,23 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
             present = presence.presence_for(alias, instance.hostname)
             kind = _pool_name(instance)
             slots = pool_size.bounds(instance, kind)[1]
-            present.describe(kind, slots, list(app.amqp.queues.consume_from))
+            present.taken_from = partial(_taken_from, app)
+            present.describe(kind, slots, present.taken_from())
             if found.broker_alias is not None:
                 deliveries.deliveries_for(found.broker_alias).slots = slots
         _start(app, instance, found)
+        marking.begin(instance)
+        about.remember_code(app)
     except Exception as error:
         # A signal's receiver may not raise: Celery would log it and start a worker that nobody knows of.
         _end(os.getpid())
         raise SystemExit(f"celery: {_explained(error)}") from error
     # After a cold shutdown Celery sends no `worker_shutdown`.
     _at_exit = atexit.register(partial(_end, os.getpid()))
+
+
+def _taken_from(app: Celery) -> list[str]:
+    return list(app.amqp.queues.consume_from)
 
 
 def _explained(error: Exception) -> str:
@@ -161,6 +171,7 @@ def _end(process: int) -> None:
     deliveries.close_all()
     presence.end_all()
     notifying.end()
+    marking.end()
 
 
 def _pool_name(worker: Any) -> str:

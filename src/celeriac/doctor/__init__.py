@@ -1,0 +1,1 @@
+"""`manage.py celery doctor`: what will make tasks fail, wait or vanish, and how to mend it."""

@@ -1,0 +1,114 @@
+"""Settings of Celery and Django that lose, hide or delay tasks."""
+
+from collections.abc import Iterator
+
+from django.conf import settings
+
+from celeriac.doctor.finding import Finding, Kind, Level
+from celeriac.doctor.patient import Patient
+
+ALWAYS_EAGER = Kind(
+    "always-eager",
+    Level.ERROR,
+    "tasks run in the caller's process",
+    "delay() waits for the task, nothing is stored, and no worker has a part in it.",
+    "Remove CELERY_TASK_ALWAYS_EAGER; set it in the settings of the tests alone.",
+)
+DEBUG = Kind(
+    "debug",
+    Level.WARNING,
+    "DEBUG is on",
+    "Django remembers every query, so that the memory of a worker grows, and errors show settings.",
+    "DEBUG = False",
+    is_of_production=True,
+)
+NOT_TRACKED = Kind(
+    "started-not-tracked",
+    Level.WARNING,
+    "the state STARTED is not stored",
+    "Nobody can see what runs; deliveries to RabbitMQ and Redis are not counted, so that a task that kills "
+    "its worker is tried for ever.",
+    "Remove CELERY_TASK_TRACK_STARTED = False.",
+)
+NOT_EXTENDED = Kind(
+    "results-not-extended",
+    Level.WARNING,
+    "results are stored without name, arguments and queue",
+    "A failed task cannot be told from another, nor found by its arguments.",
+    "Remove CELERY_RESULT_EXTENDED = False.",
+)
+KEPT_FOR_EVER = Kind(
+    "results-kept-for-ever",
+    Level.WARNING,
+    "results never expire",
+    "The tables grow without a limit, and every query of them with that.",
+    "Remove CELERY_RESULT_EXPIRES = None, or set days: CELERY_RESULT_EXPIRES = timedelta(days=30)",
+)
+NO_TIME_LIMIT = Kind(
+    "no-time-limit",
+    Level.WARNING,
+    "tasks may run for ever",
+    "One that hangs holds its process until somebody looks.",
+    "CELERY_TASK_TIME_LIMIT = 1800, and time_limit of a task where it needs longer.",
+    is_of_production=True,
+)
+TIME_ZONES = Kind(
+    "time-zones-differ",
+    Level.WARNING,
+    "Celery and Django have two time zones",
+    "A crontab of beat fires at another hour than the pages of the project show.",
+    "Remove CELERY_TIMEZONE: Celery then has TIME_ZONE.",
+)
+NAIVE_TIMES = Kind(
+    "naive-times",
+    Level.WARNING,
+    "USE_TZ is off",
+    "Times in the results are those of the host; when clocks go back, an hour happens twice.",
+    "USE_TZ = True",
+    is_of_production=True,
+)
+KINDS = (
+    ALWAYS_EAGER,
+    DEBUG,
+    NOT_TRACKED,
+    NOT_EXTENDED,
+    KEPT_FOR_EVER,
+    NO_TIME_LIMIT,
+    TIME_ZONES,
+    NAIVE_TIMES,
+)
+
+
+def _switches(patient: Patient) -> Iterator[Finding]:
+    conf = patient.conf
+    if conf.task_always_eager:
+        yield ALWAYS_EAGER.found("CELERY_TASK_ALWAYS_EAGER is on: no task goes to a worker.")
+    if settings.DEBUG:
+        yield DEBUG.found("DEBUG is on.")
+    if not conf.task_track_started:
+        yield NOT_TRACKED.found("CELERY_TASK_TRACK_STARTED is off.")
+    if patient.has_results and not conf.result_extended:
+        yield NOT_EXTENDED.found("CELERY_RESULT_EXTENDED is off.")
+    if patient.has_results and not conf.result_expires:
+        yield KEPT_FOR_EVER.found(f"CELERY_RESULT_EXPIRES is {conf.result_expires!r}.")
+
+
+def _time_limits(patient: Patient) -> Iterator[Finding]:
+    if patient.conf.task_time_limit:
+        return
+    without = [name for name in patient.task_names if not patient.app.tasks[name].time_limit]
+    if without:
+        more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+        yield NO_TIME_LIMIT.found(f"No time limit holds for {', '.join(without[:3])}{more}.")
+
+
+def _times(patient: Patient) -> Iterator[Finding]:
+    zone = patient.conf.get("timezone")
+    if zone and str(zone) != settings.TIME_ZONE:
+        yield TIME_ZONES.found(f"CELERY_TIMEZONE is {zone}, and TIME_ZONE is {settings.TIME_ZONE}.")
+    if not settings.USE_TZ:
+        yield NAIVE_TIMES.found("USE_TZ is off.")
+
+
+BY_SETTINGS = (_switches, _times)
+CHECKS = (*BY_SETTINGS, _time_limits)
