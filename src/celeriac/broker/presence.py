@@ -90,7 +90,9 @@ class Presence:
         self._complaints = Complaints(logger)
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._description: tuple[str, int, Sequence[str]] | None = None
+        self._description: tuple[str, int, list[str]] | None = None
+        #: What the worker takes from now; looked at with each heartbeat, for remote control may change it.
+        self.taken_from: Callable[[], list[str]] | None = None
 
     def begin(self, *, is_exclusive: bool = False) -> None:
         """Register and start the heartbeat. When `is_exclusive` raises what `naming.claim` does."""
@@ -106,7 +108,7 @@ class Presence:
 
     def describe(self, pool: str, concurrency: int, queues: Sequence[str]) -> None:
         """Write down what the worker runs with."""
-        self._description = (pool, concurrency, queues)
+        self._description = (pool, concurrency, list(queues))
         self._session.run(
             lambda connection, _: workers.describe(connection, self.worker, pool, concurrency, queues)
         )
@@ -177,12 +179,21 @@ class Presence:
         )
         if alive:
             self.confirmed_at = time.monotonic()
+            self._describe_anew()
         elif not self._ended.is_set():
             logger.warning("This worker was held for lost; its messages went to others. It begins anew.")
             self._lock.release(self.worker)
             self._register()
             if (tell := self.when_held_for_lost) is not None:
                 tell()
+
+    def _describe_anew(self) -> None:
+        """Write down what the worker takes from, where that is not what it was."""
+        if self._description is None or self.taken_from is None:
+            return
+        pool, concurrency, queues = self._description
+        if queues != (now := self.taken_from()):
+            self.describe(pool, concurrency, now)
 
     def _wake(self) -> None:
         # Of whatever queues; and only here: the workers of another host look for themselves within a second.

@@ -1,0 +1,1 @@
+"""Whether the workers are there and go on: asked in code, by a probe, over HTTP."""
