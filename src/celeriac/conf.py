@@ -38,6 +38,8 @@ class Options:
     heartbeat_seconds: float = 5.0
     #: Seconds without a heartbeat after which a worker without a session lock is lost.
     lost_after_seconds: float = 30.0
+    #: Seconds that a message may wait for a worker before `status` and `healthz/` complain.
+    waiting_limit_seconds: float = 300.0
     #: Whether a task for RabbitMQ, Redis or another broker is a row first, in the caller's transaction.
     outbox: bool = False
     #: Names of arguments, and of keys within them, whose values are not shown: regular expressions, each for

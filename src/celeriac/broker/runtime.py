@@ -10,6 +10,7 @@ from pathlib import Path
 
 from django.db import connections
 
+from celeriac.broker import own_place
 from celeriac.conf import options
 
 try:
@@ -18,9 +19,6 @@ except ImportError:  # Windows has no such directory either.
     fcntl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
-
-#: The same for every process of the host, whatever its environment.
-_TEMPORARY = "/tmp"  # noqa: S108 - what is made there is looked at before it is used
 
 
 def directory(alias: str) -> Path | None:
@@ -136,24 +134,8 @@ def _wanted(alias: str, configured: str | None) -> tuple[Path | None, Path | Non
     if connections[alias].vendor == "sqlite":
         file = sqlite_file(alias)
         return file and file.with_name(f"{file.name}-celeriac"), file
-    home = _users_directory()
-    return home and home / _fingerprint(alias), None
-
-
-def _users_directory() -> Path | None:
-    """The user's own place in the temporary directory, which nobody else can have prepared.
-
-    Neither XDG_RUNTIME_DIR nor TMPDIR is asked: a shell has them and a service has not, and two processes
-    with different answers would never hear each other's bells.
-    """
-    path = Path(_TEMPORARY) / f"celeriac-{os.geteuid()}"
-    try:
-        path.mkdir(mode=0o700, exist_ok=True)
-        found = path.lstat()
-    except OSError:
-        return None
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
-    return path if is_ours else None
+    home = own_place.of_user()
+    return Path(home) / _fingerprint(alias) if home else None, None
 
 
 def _fingerprint(alias: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from celery import Celery
 
 from celeriac.app import get_app
-from celeriac.cli import discovered, django_options, engine, global_options, output, pausing, start
+from celeriac.cli import discovered, django_options, engine, global_options, health, output, pausing, start
 from celeriac.worker import preflight
 
 Run = Callable[[Celery, Sequence[str]], int]
@@ -14,6 +14,7 @@ Run = Callable[[Celery, Sequence[str]], int]
 OURS: dict[str, tuple[Run, str]] = {
     "start": (start.run, "run the tasks, in this process, with what suits the platform"),
     "discovered": (discovered.COMMAND.run, "list each tasks.py with its tasks, or why it was left out"),
+    "health": (health.COMMAND.run, "say whether the workers of this host live and go on"),
     "pause": (pausing.PAUSE.run, "let no worker take messages from a queue, or list the paused ones"),
     "resume": (pausing.RESUME.run, "let the workers take messages from a queue again"),
 }

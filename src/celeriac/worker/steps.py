@@ -22,6 +22,7 @@ from celeriac.worker import (
     given_up,
     housekeeping,
     lost,
+    marking,
     pool,
     pool_size,
     preflight,
@@ -30,6 +31,7 @@ from celeriac.worker import (
     spawning,
 )
 from celeriac.worker.late_acks import LateAcks
+from celeriac.worker.marking import MarkLoop
 from celeriac.worker.orders import FollowOrders
 from celeriac.worker.rate_limits import RateLimits
 from celeriac.worker.refusals import Refusals
@@ -48,7 +50,7 @@ def install(app: Celery) -> None:
     spawning.install(app)
     housekeeping.connect()
     finished.connect()
-    app.steps["consumer"] |= {FollowOrders, LateAcks, RateLimits, Refusals, UnknownTasks}
+    app.steps["consumer"] |= {FollowOrders, LateAcks, MarkLoop, RateLimits, Refusals, UnknownTasks}
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
@@ -86,16 +88,22 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
             present = presence.presence_for(alias, instance.hostname)
             kind = _pool_name(instance)
             slots = pool_size.bounds(instance, kind)[1]
-            present.describe(kind, slots, list(app.amqp.queues.consume_from))
+            present.taken_from = partial(_taken_from, app)
+            present.describe(kind, slots, present.taken_from())
             if found.broker_alias is not None:
                 deliveries.deliveries_for(found.broker_alias).slots = slots
         _start(app, instance, found)
+        marking.begin(instance)
     except Exception as error:
         # A signal's receiver may not raise: Celery would log it and start a worker that nobody knows of.
         _end(os.getpid())
         raise SystemExit(f"celery: {_explained(error)}") from error
     # After a cold shutdown Celery sends no `worker_shutdown`.
     _at_exit = atexit.register(partial(_end, os.getpid()))
+
+
+def _taken_from(app: Celery) -> list[str]:
+    return list(app.amqp.queues.consume_from)
 
 
 def _explained(error: Exception) -> str:
@@ -148,6 +156,7 @@ def _end(process: int) -> None:
     storing.end()
     deliveries.close_all()
     presence.end_all()
+    marking.end()
 
 
 def _pool_name(worker: Any) -> str:
