@@ -6,10 +6,11 @@ from typing import Any
 
 from celery import Celery, signals
 
-from celeriac.cli import banner, engine, output
+from celeriac import discovery
+from celeriac.cli import banner, engine, output, reloaded, reloading, start_options, task_log
 from celeriac.cli.words import value_of, without
 from celeriac.errors import CeleriacError
-from celeriac.worker import platform, preflight
+from celeriac.worker import platform, preflight, time_to_stop
 
 _POOL = ("-P", "--pool")
 _START_METHOD = ("--pool-start-method",)
@@ -31,6 +32,9 @@ one stops at once.
   -n, --hostname NAME      node name, for several workers on one host: -n two@%h
   -l, --loglevel LEVEL     debug, info (default), warning, error
   -D, --detach             in the background, with --pidfile FILE and --logfile FILE
+  --graceful SECONDS       when it is to stop, running tasks have so long; then they are given back
+  --reload, --no-reload    start again when code changes (default: with DEBUG, on a terminal)
+  --reload-timeout SECONDS so long a running task may hold that up (10); then it is given back
 
 and every other option of Celery's worker: manage.py celery worker --help
 
@@ -43,8 +47,27 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         output.line(HELP)
         return 0
+    asked, words = start_options.split(arguments)
     found = preflight.inspect(app)
-    options = ["-B" if argument in {"-b", "--beat"} else argument for argument in arguments]
+    reloader = reloaded.taken()
+    if reloader is None and reloading.is_wanted(asked.reload, words):
+        return reloading.run(asked.reload_timeout_seconds)
+    return _run_worker(app, words, asked=asked, found=found, reloader=reloader)
+
+
+def _run_worker(
+    app: Celery,
+    words: Sequence[str],
+    *,
+    asked: start_options.StartOptions,
+    found: preflight.Preflight,
+    reloader: reloaded.Reloader | None,
+) -> int:
+    options = ["-B" if word in {"-b", "--beat"} else word for word in words]
+    if reloader is not None:
+        _follow(app, reloader)
+    if task_log.is_wanted(app, options):
+        task_log.install()
     decision = prepare(app, options)
     # It is in force by now, and Celery before 5.7 has no such option.
     options = without(options, _START_METHOD)
@@ -52,9 +75,24 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
         options += ["--pool", decision.pool]
     if value_of(options, _LEVEL) is None:
         options += ["--loglevel", "info"]
-    show = partial(_show_banner, app, found, decision, "-B" in options)
-    signals.celeryd_after_setup.connect(show, weak=False, dispatch_uid="celeriac.banner")
+    if asked.graceful_seconds is not None:
+        time_to_stop.limit(app, asked.graceful_seconds)
+    if reloader is None or reloader.is_first:
+        show = partial(
+            _show_banner, app, found, decision, has_beat="-B" in options, is_watched=reloader is not None
+        )
+        signals.celeryd_after_setup.connect(show, weak=False, dispatch_uid="celeriac.banner")
     return engine.run(app, ["--quiet", "worker", *options])
+
+
+def _follow(app: Celery, reloader: reloaded.Reloader) -> None:
+    """Raises TaskFileError when the reloader knows of it: the next edit may mend it."""
+    reloader.follow(app)
+    try:
+        discovery.discover()
+    except CeleriacError:
+        reloader.broken()
+        raise
 
 
 def prepare(app: Celery, options: Sequence[str]) -> platform.Decision:
@@ -86,9 +124,11 @@ def _show_banner(
     app: Celery,
     found: preflight.Preflight,
     decision: platform.Decision,
+    *,
     has_beat: bool,
+    is_watched: bool,
     instance: Any,
     **_: Any,
 ) -> None:
-    for text in banner.lines(app, instance, found, decision, has_beat=has_beat):
+    for text in banner.lines(app, instance, found, decision, has_beat=has_beat, is_watched=is_watched):
         output.line(text)
