@@ -6,6 +6,7 @@ from celeriac.models.messages import Binding, Broadcast, DeadLetter, Message, Me
 from celeriac.models.orders import PausedQueue, Revocation
 from celeriac.models.outbox import Outbox
 from celeriac.models.tasks import Chord, ChordPart, TaskRecord
+from celeriac.models.totals import TaskTotal, TotalsCursor
 from celeriac.models.workers import Worker
 
 __all__ = (
@@ -25,5 +26,7 @@ __all__ = (
     "Queue",
     "Revocation",
     "TaskRecord",
+    "TaskTotal",
+    "TotalsCursor",
     "Worker",
 )
