@@ -1,5 +1,7 @@
 """Joins everything when Django starts."""
 
+import os
+
 from django.apps import AppConfig
 
 
@@ -33,3 +35,8 @@ class CeleriacConfig(AppConfig):
         inspected.install()
         expiring.install()
         retried.install()
+        if "CELERIAC_TASK_LOG" in os.environ:
+            # A spawned process of a pool whose log is for people.
+            from celeriac.cli import task_log
+
+            task_log.install()

@@ -63,6 +63,8 @@ class Options:
         "cookies?",
         "session_?(?:id|key)",
     )
+    #: What a monitor sends to read `metrics/`; None: the staff of the site alone may.
+    metrics_token: str | None = None
     #: Directory of this host's doorbells and locks; None: beside the SQLite file, or the user's own.
     runtime_directory: str | None = None
 

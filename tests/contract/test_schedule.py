@@ -1,4 +1,4 @@
-"""The schedule: each due time is one tick and one task, together, whoever carries it and whatever breaks."""
+"""F28, the schedule: each due time is one tick and one task, whoever carries it and whatever breaks."""
 
 import json
 import logging

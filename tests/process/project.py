@@ -97,7 +97,7 @@ class Project:
         subprocess.run(
             [sys.executable, "-m", "django", "startproject", "proj", str(self.directory)],
             check=True,
-            env=self._environment(),
+            env=self.environment(),
         )
         self.add_settings('INSTALLED_APPS += ["django_celery_results", "celeriac"]')
 
@@ -135,7 +135,7 @@ class Project:
         ended = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", whole],
             cwd=self.directory,
-            env=self._environment(**environment),
+            env=self.environment(**environment),
             capture_output=True,
             text=True,
             timeout=DEADLINE_SECONDS * 2,
@@ -149,7 +149,7 @@ class Project:
         process = subprocess.Popen(
             [sys.executable, "-u", "-W", "ignore", *program, *arguments],
             cwd=self.directory,
-            env=self._environment(**environment),
+            env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -198,7 +198,7 @@ class Project:
         ended = subprocess.run(
             [sys.executable, "-W", "ignore", *arguments],
             cwd=self.directory,
-            env=self._environment(**environment),
+            env=self.environment(**environment),
             capture_output=True,
             text=True,
             timeout=DEADLINE_SECONDS * 2,
@@ -208,7 +208,7 @@ class Project:
             assert ended.returncode == 0, f"{arguments}: {ended.returncode}\n{ended.stdout}\n{ended.stderr}"
         return ended
 
-    def _environment(self, **more: str) -> dict[str, str]:
+    def environment(self, **more: str) -> dict[str, str]:
         kept = {
             name: value
             for name, value in os.environ.items()

@@ -18,7 +18,9 @@ from celeriac.worker.preflight import Preflight
 _MOST_FILES = 3
 
 
-def lines(app: Celery, worker: Any, found: Preflight, decision: Decision) -> Iterator[str]:
+def lines(
+    app: Celery, worker: Any, found: Preflight, decision: Decision, *, is_watched: bool = False
+) -> Iterator[str]:
     """The banner, a line at a time."""
     yield (
         f"Celeriac {__version__} · Celery {celery.__version__} · Django {django.get_version()}"
@@ -35,6 +37,8 @@ def lines(app: Celery, worker: Any, found: Preflight, decision: Decision) -> Ite
     names = sorted(name for name in app.tasks if not name.startswith("celery."))
     yield f"tasks    {len(names)}{': ' + _short(names) if names else _no_tasks()}"
     yield from _doubtful()
+    if is_watched:
+        yield "reload   when code changes (--no-reload: never)"
     yield "Ctrl-C: finish the running tasks; again: stop now"
 
 

@@ -82,6 +82,11 @@ def coloured(text: str, colour: str, *, on: TextIO | None = None) -> str:
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if is_wanted else text
 
 
+def is_terminal() -> bool:
+    """Whether somebody sits there, who reads what is printed and has the keys."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
 def is_confirmed(question: str, *, is_given: bool) -> bool:
     """Whether it may be done: `--yes` says so, or somebody at a terminal. In a pipe nobody can."""
     if is_given:

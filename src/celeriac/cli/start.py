@@ -6,10 +6,11 @@ from typing import Any
 
 from celery import Celery, signals
 
-from celeriac.cli import banner, engine, output
+from celeriac import discovery
+from celeriac.cli import banner, engine, output, reloaded, reloading, start_options, task_log
 from celeriac.cli.words import value_of, without
 from celeriac.errors import CeleriacError
-from celeriac.worker import platform, preflight, scheduling
+from celeriac.worker import platform, preflight, scheduling, time_to_stop
 
 _POOL = ("-P", "--pool")
 _START_METHOD = ("--pool-start-method",)
@@ -33,6 +34,9 @@ Ctrl-C finishes the running tasks; a second one stops at once.
   -n, --hostname NAME      node name, for several workers on one host: -n two@%h
   -l, --loglevel LEVEL     debug, info (default), warning, error
   -D, --detach             in the background, with --pidfile FILE and --logfile FILE
+  --graceful SECONDS       when it is to stop, running tasks have so long; then they are given back
+  --reload, --no-reload    start again when code changes (default: with DEBUG, on a terminal)
+  --reload-timeout SECONDS so long a running task may hold that up (10); then it is given back
 
 and every other option of Celery's worker: manage.py celery worker --help
 
@@ -45,8 +49,27 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         output.line(HELP)
         return 0
+    asked, words = start_options.split(arguments)
     found = preflight.inspect(app)
-    options = _with_beat(app, arguments, found)
+    reloader = reloaded.taken()
+    if reloader is None and reloading.is_wanted(asked.reload, words):
+        return reloading.run(asked.reload_timeout_seconds)
+    return _run_worker(app, words, asked=asked, found=found, reloader=reloader)
+
+
+def _run_worker(
+    app: Celery,
+    words: Sequence[str],
+    *,
+    asked: start_options.StartOptions,
+    found: preflight.Preflight,
+    reloader: reloaded.Reloader | None,
+) -> int:
+    options = _with_beat(app, words, found)
+    if reloader is not None:
+        _follow(app, reloader)
+    if task_log.is_wanted(app, options):
+        task_log.install()
     decision = prepare(app, options)
     # It is in force by now, and Celery before 5.7 has no such option.
     options = without(options, _START_METHOD)
@@ -54,8 +77,11 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
         options += ["--pool", decision.pool]
     if value_of(options, _LEVEL) is None:
         options += ["--loglevel", "info"]
-    show = partial(_show_banner, app, found, decision)
-    signals.celeryd_after_setup.connect(show, weak=False, dispatch_uid="celeriac.banner")
+    if asked.graceful_seconds is not None:
+        time_to_stop.limit(app, asked.graceful_seconds)
+    if reloader is None or reloader.is_first:
+        show = partial(_show_banner, app, found, decision, is_watched=reloader is not None)
+        signals.celeryd_after_setup.connect(show, weak=False, dispatch_uid="celeriac.banner")
     return engine.run(app, ["--quiet", "worker", *options])
 
 
@@ -65,6 +91,16 @@ def _with_beat(app: Celery, arguments: Sequence[str], found: preflight.Preflight
     is_asked_for = len(options) < len(arguments) - arguments.count(_NO_BEAT)
     is_default = scheduling.named_elsewhere(app) is None and scheduling.is_possible(app, found)
     return ["-B", *options] if is_asked_for or (is_default and _NO_BEAT not in arguments) else options
+
+
+def _follow(app: Celery, reloader: reloaded.Reloader) -> None:
+    """Raises TaskFileError when the reloader knows of it: the next edit may mend it."""
+    reloader.follow(app)
+    try:
+        discovery.discover()
+    except CeleriacError:
+        reloader.broken()
+        raise
 
 
 def prepare(app: Celery, options: Sequence[str]) -> platform.Decision:
@@ -96,8 +132,10 @@ def _show_banner(
     app: Celery,
     found: preflight.Preflight,
     decision: platform.Decision,
+    *,
+    is_watched: bool,
     instance: Any,
     **_: Any,
 ) -> None:
-    for text in banner.lines(app, instance, found, decision):
+    for text in banner.lines(app, instance, found, decision, is_watched=is_watched):
         output.line(text)

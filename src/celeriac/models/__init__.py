@@ -7,6 +7,7 @@ from celeriac.models.orders import PausedQueue, Revocation
 from celeriac.models.outbox import Outbox
 from celeriac.models.schedules import CatchUp, Schedule, ScheduleOrder, ScheduleState, Tick
 from celeriac.models.tasks import Chord, ChordPart, TaskRecord
+from celeriac.models.totals import TaskTotal, TotalsCursor
 from celeriac.models.workers import Worker
 
 __all__ = (
@@ -30,6 +31,8 @@ __all__ = (
     "ScheduleOrder",
     "ScheduleState",
     "TaskRecord",
+    "TaskTotal",
     "Tick",
+    "TotalsCursor",
     "Worker",
 )

@@ -19,7 +19,7 @@ from celeriac.results.pending import results_alias
 
 _BROKER_TABLE = "celeriac_message"
 #: Of the newest migration: without it something could not be stored one day.
-_NEWEST_TABLE = "celeriac_tick"
+_NEWEST_TABLE = "celeriac_tasktotal"
 _RESULT_TABLE = "django_celery_results_taskresult"
 
 

@@ -51,7 +51,9 @@ def _on_failure(sender: Any, exception: Any = None, einfo: Any = None, task_id: 
     _keep(failing.attempt_apart(sender.app, sender.name, request, exception, traceback))
 
 
-def _on_retry(sender: Any, request: Any, reason: Any, einfo: Any = None, **_: Any) -> None:
+def _on_retry(sender: Any, request: Any, reason: Any = None, einfo: Any = None, **_: Any) -> None:
+    if reason is None:
+        return  # Celery before 5.7 says so of a task that a cold shutdown cuts and gives back.
     ignores = sender.ignore_result or getattr(request, "ignore_result", False)
     if _has_states(sender) and (not ignores or sender.store_errors_even_if_ignored):
         return

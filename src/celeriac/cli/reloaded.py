@@ -1,0 +1,101 @@
+"""The worker's side of a reload: what it tells the process that watches the files, and is told by it."""
+
+import json
+import os
+import select
+import signal
+import time
+from threading import Thread
+from typing import Any
+
+from celery import Celery, signals
+from celery.concurrency import prefork
+
+from celeriac.cli import watching
+from celeriac.worker import time_to_stop
+
+#: Where a child finds its two pipes, and how long running tasks may hold up a reload.
+ENVIRONMENT = "CELERIAC_RELOADER"
+RELOAD = b"r"
+
+
+def taken() -> "Reloader | None":
+    """What started this worker and will start it again; None where nothing does.
+
+    What the worker starts is not taken for another one.
+    """
+    given = os.environ.pop(ENVIRONMENT, "").split(",")
+    if len(given) != 4:
+        return None
+    orders, reports = int(given[0]), int(given[1])
+    for pipe in (orders, reports):
+        os.set_inheritable(pipe, False)
+    return Reloader(orders, reports, seconds=float(given[2]), is_first=given[3] == "1")
+
+
+class Reloader:
+    """The process that watches the files, as the worker sees it."""
+
+    def __init__(self, orders: int, reports: int, *, seconds: float, is_first: bool) -> None:
+        self._orders, self._reports, self._seconds = orders, reports, seconds
+        #: Whether this worker is the first one, or comes after a change.
+        self.is_first = is_first
+        self._is_reloading = False
+
+    def follow(self, app: Celery) -> None:
+        """From now on do what it says, also by its death, and tell what it must know."""
+        signals.worker_ready.connect(self._ready, dispatch_uid="celeriac.reloaded.ready")
+        signals.worker_shutting_down.connect(self._stopping, dispatch_uid="celeriac.reloaded.stopping")
+        signals.celeryd_after_setup.connect(self._hasten, dispatch_uid="celeriac.reloaded.hasten")
+        Thread(target=self._listen, args=(app,), name="celeriac-reloader", daemon=True).start()
+        self._tell(follows=True)
+
+    def broken(self) -> None:
+        """Tell that a file cannot be imported, which an edit of it will mend."""
+        self._tell(broken=True, files=watching.own_modules())
+
+    def _ready(self, **_: Any) -> None:
+        self._tell(ready=True, files=watching.own_modules())
+
+    def _stopping(self, sig: str, **_: Any) -> None:
+        self._tell(stopping=sig)
+
+    def _tell(self, **what: Any) -> None:
+        text = json.dumps(what).encode() + b"\n"
+        try:
+            while text:
+                text = text[os.write(self._reports, text) :]
+        except OSError:
+            pass  # It is dead: the other pipe says so, too.
+
+    def _listen(self, app: Celery) -> None:
+        # In place of a read that blocks: a pool of greenlets goes on meanwhile.
+        select.select([self._orders], [], [])
+        self._is_reloading = os.read(self._orders, 1) == RELOAD
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(self._seconds)
+        time_to_stop.cut(app)
+
+    def _hasten(self, instance: Any, **_: Any) -> None:
+        """Let a prefork pool in which nothing runs end at once for a reload: Celery takes two seconds."""
+        pool = instance.pool
+        if not isinstance(pool, prefork.TaskPool):
+            return
+        theirs = pool.on_stop
+
+        def on_stop() -> None:
+            if self._is_reloading and pool._pool is not None and not pool._pool._cache:
+                _end_idle(pool)
+            else:
+                theirs()
+
+        pool.on_stop = on_stop
+
+
+def _end_idle(pool: Any) -> None:
+    """Its processes have nothing to do."""
+    for process in pool._pool._pool:
+        process.terminate()
+    # What billiard does at the exit of this process waits for them, too.
+    pool._pool._terminate.cancel()
+    pool._pool = None

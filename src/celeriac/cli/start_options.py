@@ -1,0 +1,50 @@
+"""The options of `celery start` that are not Celery's: they are read here, and Celery gets the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+from celeriac.cli.words import value_of, without
+from celeriac.errors import CeleriacError
+
+_RELOAD, _NO_RELOAD = "--reload", "--no-reload"
+_RELOAD_TIMEOUT, _GRACEFUL = "--reload-timeout", "--graceful"
+#: Longer than most tasks of a project that is being written, and as long as somebody waits for an edit.
+_RELOAD_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """What was asked for in words of ours."""
+
+    #: None: neither --reload nor --no-reload was given.
+    reload: bool | None
+    reload_timeout_seconds: float
+    #: How long running tasks may take when the worker is to stop; None: as long as they need.
+    graceful_seconds: float | None
+
+
+def split(words: Sequence[str]) -> tuple[StartOptions, list[str]]:
+    """Our options, and the words that are Celery's. Raises CeleriacError for a value that is no time."""
+    flags = [word for word in words if word in (_RELOAD, _NO_RELOAD)]
+    timeout = _seconds(words, _RELOAD_TIMEOUT)
+    ours = StartOptions(
+        reload=flags[-1] == _RELOAD if flags else None,
+        reload_timeout_seconds=_RELOAD_TIMEOUT_SECONDS if timeout is None else timeout,
+        graceful_seconds=_seconds(words, _GRACEFUL),
+    )
+    rest = without(words, (_RELOAD_TIMEOUT, _GRACEFUL))
+    return ours, [word for word in rest if word not in (_RELOAD, _NO_RELOAD)]
+
+
+def _seconds(words: Sequence[str], name: str) -> float | None:
+    if not any(word.partition("=")[0] == name for word in words):
+        return None
+    given = value_of(words, (name,))
+    try:
+        seconds = float(given or "")
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < inf:
+        raise CeleriacError(f"{name} needs seconds, as in {name} 30, not {given!r}.")
+    return seconds
