@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from contextlib import contextmanager
 
 import pytest
 from celery import chord, states
@@ -19,7 +20,7 @@ from celeriac.models import Attempt, Message, Outcome
 from celeriac.results import left_running, records, upsert
 from celeriac.results.notes import Note
 from celeriac.worker import early_acks, finished, recovery
-from tests.broker import Stranger, in_threads, noted
+from tests.broker import Stranger, in_thread, in_threads, noted
 from tests.contract.test_attempts import run
 from tests.contract.test_worker_recovery import gone, left_by  # noqa: F401
 from tests.results import mark, publishing_app, row
@@ -267,6 +268,53 @@ def test_the_messages_do_not_wait_for_what_the_table_refuses(
         assert find_dead(worker.worker) == [1]
 
     assert "nobody runs again is not ended" in caplog.text
+
+
+@contextmanager
+def being_written(alias, *task_ids):
+    """A transaction that has written these states is not over, as that of a task on a host that is gone."""
+    connection = connections.create_connection(alias)
+    connection.set_autocommit(False)
+    try:
+        with connection.cursor() as cursor:
+            for task_id in task_ids:
+                cursor.execute(
+                    "UPDATE django_celery_results_taskresult SET status = 'PROGRESS' WHERE task_id = %s",
+                    [task_id],
+                )
+        yield
+    finally:
+        connection.rollback()
+        connection.close()
+
+
+@pytest.mark.parametrize("node", ["stranger@elsewhere", "living@elsewhere"])
+def test_a_state_that_is_being_written_holds_up_no_message(app, broker, tasks, stranger, find_dead, node):
+    if connections[broker].vendor == "sqlite":
+        pytest.skip("SQLite has one writer.")
+    worker = stranger()
+    early, other, late = tasks[0].delay(), tasks[0].delay(), tasks[1].delay([])
+    claimed = {each.task_id: each for each in worker.claim("celery")}
+    begin(broker, early.id)
+    begin(broker, other.id, node=node)
+    begin(broker, late.id)
+    acknowledge(worker, claimed[early.id], claimed[other.id])
+
+    with being_written(broker, other.id, late.id):
+        assert in_thread(lambda: find_dead(worker.worker)) == [1]
+
+    assert row(broker, early.id).status == states.FAILURE
+    assert row(broker, other.id).status == states.STARTED
+
+
+def test_a_letter_of_the_name_is_a_letter(app, broker, tasks, stranger, find_dead):
+    worker, result = stranger(), tasks[0].delay()
+    begin(broker, result.id, node="Stranger@elsewhere")
+    acknowledge(worker, *worker.claim("celery"))
+
+    find_dead(worker.worker)
+
+    assert row(broker, result.id).status == states.STARTED
 
 
 @pytest.mark.usefixtures("alias")

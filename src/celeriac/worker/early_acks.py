@@ -66,7 +66,7 @@ def _elsewhere(store: Callable[[BaseDatabaseWrapper], list[Context]], peer: Peer
 def _store(
     app: Celery, messages: BaseDatabaseWrapper | None, peer: Peer, connection: BaseDatabaseWrapper
 ) -> list[Context]:
-    left = left_running.find(connection, peer.node, lost.began_at(peer), is_locking=True)
+    left = left_running.find(connection, peer.node, lost.began_at(peer))
     if messages is not None:
         waiting = (
             restoring.with_messages(messages, peer.id, {each.task_id for each in left}) if left else set()
@@ -74,6 +74,9 @@ def _store(
         ended = [each for each in left if each.task_id not in waiting]
     else:
         ended = [each for each in left if _is_acknowledged_early(app, each.name)]
+    if ended:
+        # What runs again is none of our business: its row may be in the hands of somebody slow.
+        ended = left_running.lock(connection, peer.node, ended)
     requests = [_request_of(each, peer) for each in ended]
     for request in requests:
         app.backend.store_failure(connection, lost.error_of(peer), request)
