@@ -2,21 +2,23 @@
 
 import logging
 import socket
+import sqlite3
 from contextlib import contextmanager
 
 import pytest
 from celery import chord, states
 from celery.exceptions import Ignore
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from celeriac import control
 from celeriac.broker import reaper as reaping
+from celeriac.broker.errors import BrokerBusy
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.queries import workers
 from celeriac.broker.reaper import Reaper
 from celeriac.broker.session import BrokerSession
-from celeriac.models import Attempt, Message, Outcome
+from celeriac.models import Attempt, Message, Outcome, TaskRecord
 from celeriac.results import left_running, records, upsert
 from celeriac.results.notes import Note
 from celeriac.worker import early_acks, finished, recovery
@@ -268,6 +270,50 @@ def test_the_messages_do_not_wait_for_what_the_table_refuses(
         assert find_dead(worker.worker) == [1]
 
     assert "nobody runs again is not ended" in caplog.text
+
+
+def test_what_is_wrong_in_a_record_holds_up_no_message(
+    app, broker, tasks, stranger, find_dead, monkeypatch, caplog
+):
+    worker, result = stranger(), tasks[0].delay()
+    tasks[1].delay([])
+    claimed = {each.task_id: each for each in worker.claim("celery")}
+    begin(broker, result.id)
+    acknowledge(worker, claimed[result.id])
+    TaskRecord.objects.using(broker).filter(task_id=result.id).update(
+        message='{"body": [], "headers": null, "properties": {}, "route": {}}'
+    )
+
+    with caplog.at_level(logging.ERROR, logger="celeriac"):
+        assert find_dead(worker.worker) == [1]
+
+    assert "nobody runs again is not ended" in caplog.text
+
+
+def test_a_busy_database_is_tried_again_before_it_is_left(
+    app, broker, tasks, stranger, find_dead, monkeypatch
+):
+    """Marked lost without it, the worker would leave STARTED for ever."""
+    busy, close = [True], reaping.closing["test"]
+
+    def closing(connection, peer):
+        if busy:
+            locked = sqlite3.OperationalError("database is locked")
+            locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise OperationalError("database is locked") from locked
+        return close(connection, peer)
+
+    worker, result = stranger(), tasks[0].delay()
+    begun(broker, worker, result)
+    monkeypatch.setattr("celeriac.broker.session.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setitem(reaping.closing, "test", closing)
+    with pytest.raises(BrokerBusy):
+        find_dead(worker.worker)
+    busy.clear()
+
+    find_dead(worker.worker)
+
+    assert row(broker, result.id).status == states.FAILURE
 
 
 @contextmanager
