@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from celeriac import control
 from celeriac.broker import reaper as reaping
-from celeriac.broker.errors import BrokerBusy
+from celeriac.broker.errors import BrokerBusy, BrokerRefused
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.queries import workers
 from celeriac.broker.reaper import Reaper
@@ -22,7 +22,7 @@ from celeriac.models import Attempt, Message, Outcome, TaskRecord
 from celeriac.results import left_running, records, upsert
 from celeriac.results.notes import Note
 from celeriac.worker import early_acks, finished, recovery
-from tests.broker import Stranger, in_thread, in_threads, noted
+from tests.broker import Stranger, in_thread, in_threads, noted, unreachable
 from tests.contract.test_attempts import run
 from tests.contract.test_worker_recovery import gone, left_by  # noqa: F401
 from tests.results import mark, publishing_app, row
@@ -310,6 +310,21 @@ def test_a_busy_database_is_tried_again_before_it_is_left(
     with pytest.raises(BrokerBusy):
         find_dead(worker.worker)
     busy.clear()
+
+    find_dead(worker.worker)
+
+    assert row(broker, result.id).status == states.FAILURE
+
+
+def test_results_elsewhere_are_tried_again_before_they_are_left(
+    app, broker, tasks, stranger, find_dead, monkeypatch
+):
+    worker, result = stranger(), tasks[0].delay()
+    begun(broker, worker, result)
+    with monkeypatch.context() as patched, unreachable(broker) as away:
+        patched.setattr(early_acks, "results_alias", lambda: away)
+        with pytest.raises(BrokerRefused):
+            find_dead(worker.worker)
 
     find_dead(worker.worker)
 

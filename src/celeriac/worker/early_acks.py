@@ -16,6 +16,7 @@ from celery.app.task import Context
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from celeriac.broker.errors import BrokerRefused
 from celeriac.broker.queries import restoring
 from celeriac.broker.queries.workers import Peer
 from celeriac.database.failures import first_line
@@ -30,7 +31,7 @@ from celeriac.worker import lost
 
 logger = logging.getLogger(__name__)
 
-#: How long another database with the results may hold up the messages.
+#: How long another database with the results is tried at each look.
 _PATIENCE_SECONDS = 1.0
 
 
@@ -47,18 +48,21 @@ def end_lost(
     messages = None if broker_alias is None else connection
     store = partial(_store, app, messages, peer)
     is_here = broker_alias in {None, results_alias()}
-    failed = store(connection) if is_here else _elsewhere(store, peer)
+    failed = store(connection) if is_here else _elsewhere(store)
     return partial(_let_follow, app, lost.error_of(peer), failed)
 
 
-def _elsewhere(store: Callable[[BaseDatabaseWrapper], list[Context]], peer: Peer) -> list[Context]:
-    """Committed before the loss of the worker is: whoever has to do it again finds them ended."""
+def _elsewhere(store: Callable[[BaseDatabaseWrapper], list[Context]]) -> list[Context]:
+    """Committed before the loss of the worker is: whoever has to do it again finds them ended.
+
+    Raises BrokerRefused, and the reaper says how often that is tried again.
+    """
     session = Session(results_alias())
     try:
         return session.run(store, patience_seconds=_PATIENCE_SECONDS)
     except Error as error:
-        logger.warning("What ran in worker %s is not ended: %s", peer.node, first_line(error))
-        return []
+        # No error of the caller's database, which is tried again: this transaction is over.
+        raise BrokerRefused(f"The results in {session.alias!r}: {first_line(error)}") from error
     finally:
         session.close()
 
