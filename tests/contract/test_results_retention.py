@@ -9,7 +9,7 @@ from django.test import override_settings
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
-from celeriac.models import Attempt, Chord, ChordPart, Outcome, TaskRecord
+from celeriac.models import Attempt, Chord, ChordPart, Outcome, Revocation, TaskRecord
 from celeriac.results import attempts, records, retention, upsert
 from tests.results import counted_queries, mark, results_in
 
@@ -72,6 +72,29 @@ def test_records_go_like_their_results(alias):
     retention.expire(alias, DAY)
 
     assert ids(TaskRecord) == ["ended just now", "never ended"]
+
+
+def test_what_replaces_a_task_and_waits_keeps_its_record_and_its_revocation(alias):
+    """The run that was replaced has ended, the task has not."""
+    states_of = {"replaced": states.STARTED, "ended": states.FAILURE}
+    upsert.write(connections[alias], [mark(each, state, at=days_ago(3)) for each, state in states_of.items()])
+    for each in states_of:
+        TaskRecord.objects.create(
+            task_id=each, task_name="t", published_at=days_ago(3), finished_at=days_ago(0.5)
+        )
+        Revocation.objects.create(value=each)
+    Revocation.objects.update(revoked_at=days_ago(2))
+
+    retention.expire(alias, DAY)
+    assert [each.value for each in Revocation.objects.all()] == ["replaced"]
+
+    TaskRecord.objects.update(finished_at=days_ago(2))
+    retention.expire(alias, DAY)
+    assert ids(TaskRecord) == ["replaced"]
+
+    TaskRecord.objects.update(published_at=days_ago(11), finished_at=days_ago(11))
+    retention.expire(alias, DAY)
+    assert ids(TaskRecord) == []
 
 
 def test_a_record_that_only_a_worker_made_goes_too(alias):

@@ -2,24 +2,27 @@
 
 import logging
 import socket
+import sqlite3
+from contextlib import contextmanager
 
 import pytest
 from celery import chord, states
 from celery.exceptions import Ignore
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from celeriac import control
 from celeriac.broker import reaper as reaping
+from celeriac.broker.errors import BrokerBusy, BrokerRefused
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.queries import workers
 from celeriac.broker.reaper import Reaper
 from celeriac.broker.session import BrokerSession
-from celeriac.models import Attempt, Message, Outcome
+from celeriac.models import Attempt, Message, Outcome, TaskRecord
 from celeriac.results import left_running, records, upsert
 from celeriac.results.notes import Note
 from celeriac.worker import early_acks, finished, recovery
-from tests.broker import Stranger, in_threads, noted
+from tests.broker import Stranger, in_thread, in_threads, noted, unreachable
 from tests.contract.test_attempts import run
 from tests.contract.test_worker_recovery import gone, left_by  # noqa: F401
 from tests.results import mark, publishing_app, row
@@ -267,6 +270,112 @@ def test_the_messages_do_not_wait_for_what_the_table_refuses(
         assert find_dead(worker.worker) == [1]
 
     assert "nobody runs again is not ended" in caplog.text
+
+
+def test_what_is_wrong_in_a_record_holds_up_no_message(
+    app, broker, tasks, stranger, find_dead, monkeypatch, caplog
+):
+    worker, result = stranger(), tasks[0].delay()
+    tasks[1].delay([])
+    claimed = {each.task_id: each for each in worker.claim("celery")}
+    begin(broker, result.id)
+    acknowledge(worker, claimed[result.id])
+    TaskRecord.objects.using(broker).filter(task_id=result.id).update(
+        message='{"body": [], "headers": null, "properties": {}, "route": {}}'
+    )
+
+    with caplog.at_level(logging.ERROR, logger="celeriac"):
+        assert find_dead(worker.worker) == [1]
+
+    assert "nobody runs again is not ended" in caplog.text
+
+
+def test_a_busy_database_is_tried_again_before_it_is_left(
+    app, broker, tasks, stranger, find_dead, monkeypatch
+):
+    """Marked lost without it, the worker would leave STARTED for ever."""
+    busy, close = [True], reaping.closing["test"]
+
+    def closing(connection, peer):
+        if busy:
+            locked = sqlite3.OperationalError("database is locked")
+            locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise OperationalError("database is locked") from locked
+        return close(connection, peer)
+
+    worker, result = stranger(), tasks[0].delay()
+    begun(broker, worker, result)
+    monkeypatch.setattr("celeriac.broker.session.PATIENCE_SECONDS", 0.1)
+    monkeypatch.setitem(reaping.closing, "test", closing)
+    with pytest.raises(BrokerBusy):
+        find_dead(worker.worker)
+    busy.clear()
+
+    find_dead(worker.worker)
+
+    assert row(broker, result.id).status == states.FAILURE
+
+
+def test_results_elsewhere_are_tried_again_before_they_are_left(
+    app, broker, tasks, stranger, find_dead, monkeypatch
+):
+    worker, result = stranger(), tasks[0].delay()
+    begun(broker, worker, result)
+    with monkeypatch.context() as patched, unreachable(broker) as away:
+        patched.setattr(early_acks, "results_alias", lambda: away)
+        with pytest.raises(BrokerRefused):
+            find_dead(worker.worker)
+
+    find_dead(worker.worker)
+
+    assert row(broker, result.id).status == states.FAILURE
+
+
+@contextmanager
+def being_written(alias, *task_ids):
+    """A transaction that has written these states is not over, as that of a task on a host that is gone."""
+    connection = connections.create_connection(alias)
+    connection.set_autocommit(False)
+    try:
+        with connection.cursor() as cursor:
+            for task_id in task_ids:
+                cursor.execute(
+                    "UPDATE django_celery_results_taskresult SET status = 'PROGRESS' WHERE task_id = %s",
+                    [task_id],
+                )
+        yield
+    finally:
+        connection.rollback()
+        connection.close()
+
+
+@pytest.mark.parametrize("node", ["stranger@elsewhere", "living@elsewhere"])
+def test_a_state_that_is_being_written_holds_up_no_message(app, broker, tasks, stranger, find_dead, node):
+    if connections[broker].vendor == "sqlite":
+        pytest.skip("SQLite has one writer.")
+    worker = stranger()
+    early, other, late = tasks[0].delay(), tasks[0].delay(), tasks[1].delay([])
+    claimed = {each.task_id: each for each in worker.claim("celery")}
+    begin(broker, early.id)
+    begin(broker, other.id, node=node)
+    begin(broker, late.id)
+    acknowledge(worker, claimed[early.id], claimed[other.id])
+
+    with being_written(broker, other.id, late.id):
+        assert in_thread(lambda: find_dead(worker.worker)) == [1]
+
+    assert row(broker, early.id).status == states.FAILURE
+    assert row(broker, other.id).status == states.STARTED
+
+
+def test_a_letter_of_the_name_is_a_letter(app, broker, tasks, stranger, find_dead):
+    worker, result = stranger(), tasks[0].delay()
+    begin(broker, result.id, node="Stranger@elsewhere")
+    acknowledge(worker, *worker.claim("celery"))
+
+    find_dead(worker.worker)
+
+    assert row(broker, result.id).status == states.STARTED
 
 
 @pytest.mark.usefixtures("alias")

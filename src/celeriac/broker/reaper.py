@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from celeriac.broker import clock
 from celeriac.broker.database_clock import DatabaseClock
-from celeriac.broker.errors import BrokerRefused
+from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.locks import SessionLock
 from celeriac.broker.processes import is_gone, may_have_run_at
 from celeriac.broker.queries import restoring, routing, workers
@@ -22,6 +22,7 @@ from celeriac.broker.queries.base import Queries
 from celeriac.broker.queries.workers import Peer
 from celeriac.broker.session import BrokerSession
 from celeriac.conf import options
+from celeriac.database import failures
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class Reaper:
         self._host = host
         self._seen: dict[int, _Seen] = {}
         self._looked_at = time.monotonic()
+        #: Workers that are dead and not marked yet, and since when, on the monotonic clock.
+        self._closing_since: dict[int, float] = {}
 
     def reap(self, me: int) -> int:
         """Give back the messages of every worker found dead; how many messages those were."""
@@ -124,12 +127,7 @@ class Reaper:
                 action()
         for tell in list(losing.values()):
             tell(peer)
-        try:
-            restored = self._lose(peer, list(closing.values()))
-        except BrokerRefused:
-            # The messages do not wait for what another table refuses.
-            logger.exception("What ran in worker %s and nobody runs again is not ended.", peer.node)
-            restored = self._lose(peer, [])
+        restored = self._lose_and_close(peer)
         if restored >= 0:
             logger.warning(
                 "Worker %s (pid %s on %s) is lost; %s messages go to the others.",
@@ -139,6 +137,22 @@ class Reaper:
                 restored,
             )
         return max(0, restored)
+
+    def _lose_and_close(self, peer: Peer) -> int:
+        """Raises the errors that pass, for whoever looks again, as long as a silent worker is waited for."""
+        first_at = self._closing_since.setdefault(peer.id, time.monotonic())
+        try:
+            restored = self._lose(peer, list(closing.values()))
+        except BrokerConnectionLost:
+            raise
+        except Exception as error:
+            if _passes(error) and time.monotonic() - first_at < options().lost_after_seconds:
+                raise
+            # The messages do not wait for what another table refuses, nor for what is wrong in a record.
+            logger.exception("What ran in worker %s and nobody runs again is not ended.", peer.node)
+            restored = self._lose(peer, [])
+        del self._closing_since[peer.id]
+        return restored
 
     def _lose(self, peer: Peer, closing: list[Close]) -> int:
         following: list[Callable[[], object]] = []
@@ -173,3 +187,8 @@ class Reaper:
         if seen is None or seen.heartbeat != peer.heartbeat:
             return _Seen(peer.heartbeat, time.monotonic())
         return seen
+
+
+def _passes(error: Exception) -> bool:
+    """Others are in the way, or there is no room now."""
+    return isinstance(error, BrokerRefused) and failures.is_passing(error)

@@ -4,9 +4,11 @@ Read by the index of `status`: the index of `worker` may have every row of the t
 tasks run at once. Which states the project's tasks invent is asked of that index, too.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from celery import states
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -21,6 +23,8 @@ _NOT_RUNNING = states.READY_STATES | {states.PENDING, states.RECEIVED, states.RE
 _MOST_STATES = 200
 #: Ids in one statement.
 _STEP = 500
+#: Before each try to lock rows, in seconds.
+_PAUSES = (0.0, 0.05, 0.1, 0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +37,41 @@ class Left:
     message: str
 
 
-def find(
-    connection: BaseDatabaseWrapper, node: str, since: datetime, *, is_locking: bool = False
-) -> list[Left]:
+def find(connection: BaseDatabaseWrapper, node: str, since: datetime) -> list[Left]:
     """The tasks that a worker has begun since then, by its own clock, and that run by their states.
 
-    Not one that ended without a state, as by Ignore: its record says so. `is_locking`: until the end of the
-    caller's transaction nobody changes their states, which is of SQLite's one writer anyway.
+    Not one that ended without a state, as by Ignore: its record says so. Waits for no lock.
     """
-    running = [state for state in _states(connection) if state not in _NOT_RUNNING]
-    found = dict(each for state in running for each in _in(connection, state, node, since, is_locking))
+    states_of_rows = [state for state in _states(connection) if state not in _NOT_RUNNING]
+    found = dict(each for state in states_of_rows for each in _in(connection, state, node, since))
+    return _open(connection, found)
+
+
+def lock(connection: BaseDatabaseWrapper, node: str, left: Sequence[Left]) -> list[Left]:
+    """Those of these that still run in the worker by their states, which nobody changes from now on.
+
+    Until the end of the caller's transaction; on SQLite it is the only writer anyway. Not one that somebody
+    else is changing, and not soon has: a task's own transaction on a host that is gone may last for hours.
+    """
+    found = {each.task_id: each.name for each in left}
+    if not connection.features.has_select_for_update_skip_locked:
+        return _open(connection, found)
+    locked: dict[str, str] = {}
+    for pause in _PAUSES:
+        time.sleep(pause)
+        left_out = found.keys() - locked.keys()
+        locked.update(_running_among(connection, node, left_out, " FOR UPDATE SKIP LOCKED"))
+        # Who reads a small table as a whole to lock other rows has these for a moment, too.
+        if not _running_among(connection, node, found.keys() - locked.keys(), ""):
+            break
+    return _open(connection, locked)
+
+
+def _open(connection: BaseDatabaseWrapper, found: Mapping[str, str]) -> list[Left]:
     records: dict[str, tuple[str, str, bool]] = {}
-    ids = sorted(found)
-    for start in range(0, len(ids), _STEP):
-        records.update(_records(connection, ids[start : start + _STEP]))
-    known = {task_id: records.get(task_id, (found[task_id], "", True)) for task_id in ids}
+    for ids in _in_steps(found):
+        records.update(_records(connection, ids))
+    known = {task_id: records.get(task_id, (name, "", True)) for task_id, name in sorted(found.items())}
     return [
         Left(task_id, found[task_id] or name, message)
         for task_id, (name, message, is_open) in known.items()
@@ -70,18 +94,45 @@ def _states(connection: BaseDatabaseWrapper) -> list[str]:
     return found
 
 
-def _in(
-    connection: BaseDatabaseWrapper, state: str, node: str, since: datetime, is_locking: bool
-) -> list[tuple[str, str]]:
+def _in(connection: BaseDatabaseWrapper, state: str, node: str, since: datetime) -> Iterator[tuple[str, str]]:
     """Id and name. COALESCE keeps databases that know no figures from the indexes of the other columns."""
-    lock = " FOR UPDATE" if is_locking and connection.features.has_select_for_update else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT task_id, task_name FROM {_RESULTS} WHERE status = %s AND COALESCE(worker, '') = %s"
-            f" AND COALESCE(date_done, date_created) >= %s{lock}",
+            f"SELECT task_id, task_name, status, worker FROM {_RESULTS}"
+            " WHERE status = %s AND COALESCE(worker, '') = %s AND COALESCE(date_done, date_created) >= %s",
             [state, node, connection.ops.adapt_datetimefield_value(since)],
         )
-        return [(task_id, name or "") for task_id, name in cursor.fetchall()]
+        yield from _running(cursor.fetchall(), node)
+
+
+def _running_among(
+    connection: BaseDatabaseWrapper, node: str, task_ids: Collection[str], suffix: str
+) -> dict[str, str]:
+    """Ids and names. Index: the unique one of task_id."""
+    found: dict[str, str] = {}
+    for ids in _in_steps(task_ids):
+        marks = ", ".join(["%s"] * len(ids))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT task_id, task_name, status, worker FROM {_RESULTS}"
+                f" WHERE task_id IN ({marks}){suffix}",
+                ids,
+            )
+            found.update(_running(cursor.fetchall(), node))
+    return found
+
+
+def _running(rows: Sequence[Sequence[Any]], node: str) -> Iterator[tuple[str, str]]:
+    """MariaDB takes `w@h` for `W@h`, and a project's own `Success` for Celery's."""
+    for task_id, name, state, worker in rows:
+        if state not in _NOT_RUNNING and worker == node:
+            yield task_id, name or ""
+
+
+def _in_steps(task_ids: Collection[str]) -> Iterator[list[str]]:
+    ids = sorted(task_ids)
+    for start in range(0, len(ids), _STEP):
+        yield ids[start : start + _STEP]
 
 
 def _records(connection: BaseDatabaseWrapper, task_ids: Sequence[str]) -> dict[str, tuple[str, str, bool]]:

@@ -121,9 +121,10 @@ def _expired_records(
 ) -> Iterator[QuerySet[Any]]:
     ended, given_up = now - older_than, now - _unfinished(older_than)
     records = TaskRecord.objects.using(alias).order_by("published_at")
-    yield records.filter(published_at__lt=ended, finished_at__lt=ended)
+    yield records.filter(~_goes_on(alias, "task_id"), published_at__lt=ended, finished_at__lt=ended)
     is_due = Q(eta__isnull=True) | Q(eta__lt=now)
-    yield records.filter(is_due, published_at__lt=given_up, finished_at__isnull=True)
+    has_not_ended = Q(finished_at__isnull=True) | Q(finished_at__lt=given_up)
+    yield records.filter(is_due, has_not_ended, published_at__lt=given_up)
     # An attempt is kept as long as anything of its task, of which there are few; longer where that is wished.
     record = Exists(records.order_by().filter(task_id=OuterRef("task_id")))
     result = Exists(TaskResult._default_manager.using(alias).filter(task_id=OuterRef("task_id")))
@@ -132,13 +133,19 @@ def _expired_records(
     yield rows.filter(~record, ~result, ended_at__lt=min(ended, now - kept))
 
 
+def _goes_on(alias: str, column: str) -> Exists:
+    """Whether the last run of a task has ended, and no state says so: what replaced it may wait for long."""
+    results = TaskResult._default_manager.using(alias).order_by().filter(task_id=OuterRef(column))
+    return Exists(results.exclude(status__in=states.READY_STATES))
+
+
 def _expired_revocations(alias: str, now: datetime, older_than: timedelta) -> Iterator[QuerySet[Any]]:
     ended = now - older_than
     given_up = now - max(older_than * UNFINISHED_FACTOR, REVOCATIONS_KEPT)
     revocations = Revocation.objects.using(alias).order_by("revoked_at")
     records = TaskRecord.objects.using(alias).filter(task_id=OuterRef("value"))
     has_ended = Exists(records.filter(finished_at__isnull=False))
-    yield revocations.filter(has_ended, header="", revoked_at__lt=ended)
+    yield revocations.filter(has_ended, ~_goes_on(alias, "value"), header="", revoked_at__lt=ended)
     # Its task may be due later than that, or still wait for a worker, or for the broker to come back.
     is_due = ~Exists(records.filter(eta__gt=now))
     is_gone = ~Exists(Message.objects.using(alias).filter(task_id=OuterRef("value")))

@@ -16,6 +16,7 @@ from celery.app.task import Context
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from celeriac.broker.errors import BrokerRefused
 from celeriac.broker.queries import restoring
 from celeriac.broker.queries.workers import Peer
 from celeriac.database.failures import first_line
@@ -30,7 +31,7 @@ from celeriac.worker import lost
 
 logger = logging.getLogger(__name__)
 
-#: How long another database with the results may hold up the messages.
+#: How long another database with the results is tried at each look.
 _PATIENCE_SECONDS = 1.0
 
 
@@ -47,18 +48,21 @@ def end_lost(
     messages = None if broker_alias is None else connection
     store = partial(_store, app, messages, peer)
     is_here = broker_alias in {None, results_alias()}
-    failed = store(connection) if is_here else _elsewhere(store, peer)
+    failed = store(connection) if is_here else _elsewhere(store)
     return partial(_let_follow, app, lost.error_of(peer), failed)
 
 
-def _elsewhere(store: Callable[[BaseDatabaseWrapper], list[Context]], peer: Peer) -> list[Context]:
-    """Committed before the loss of the worker is: whoever has to do it again finds them ended."""
+def _elsewhere(store: Callable[[BaseDatabaseWrapper], list[Context]]) -> list[Context]:
+    """Committed before the loss of the worker is: whoever has to do it again finds them ended.
+
+    Raises BrokerRefused, and the reaper says how often that is tried again.
+    """
     session = Session(results_alias())
     try:
         return session.run(store, patience_seconds=_PATIENCE_SECONDS)
     except Error as error:
-        logger.warning("What ran in worker %s is not ended: %s", peer.node, first_line(error))
-        return []
+        # No error of the caller's database, which is tried again: this transaction is over.
+        raise BrokerRefused(f"The results in {session.alias!r}: {first_line(error)}") from error
     finally:
         session.close()
 
@@ -66,7 +70,7 @@ def _elsewhere(store: Callable[[BaseDatabaseWrapper], list[Context]], peer: Peer
 def _store(
     app: Celery, messages: BaseDatabaseWrapper | None, peer: Peer, connection: BaseDatabaseWrapper
 ) -> list[Context]:
-    left = left_running.find(connection, peer.node, lost.began_at(peer), is_locking=True)
+    left = left_running.find(connection, peer.node, lost.began_at(peer))
     if messages is not None:
         waiting = (
             restoring.with_messages(messages, peer.id, {each.task_id for each in left}) if left else set()
@@ -74,6 +78,9 @@ def _store(
         ended = [each for each in left if each.task_id not in waiting]
     else:
         ended = [each for each in left if _is_acknowledged_early(app, each.name)]
+    if ended:
+        # What runs again is none of our business: its row may be in the hands of somebody slow.
+        ended = left_running.lock(connection, peer.node, ended)
     requests = [_request_of(each, peer) for each in ended]
     for request in requests:
         app.backend.store_failure(connection, lost.error_of(peer), request)

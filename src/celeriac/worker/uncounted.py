@@ -10,7 +10,7 @@ from typing import Any
 
 from celery import states
 from celery.worker.request import Request
-from django.db import Error
+from django.db import Error, connections
 
 from celeriac.results import chords
 from celeriac.results.backend import DatabaseBackend
@@ -30,17 +30,26 @@ def _counting(asked: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @wraps(asked)
     def was_stored(self: Any) -> Any:
         """What was stored; False where the task shall run again, which counts its part."""
-        stored, context, backend = asked(self), self._context, self.task.backend
-        if not stored or not context.chord or not isinstance(backend, DatabaseBackend):
-            return stored
-        if _is_counted(backend.alias, context):
-            return stored
-        if self.task.acks_late and self.task.reject_on_worker_lost:
-            return False
-        backend.on_chord_part_return(context, states.SUCCESS, None)
-        return stored
+        context, backend = self._context, self.task.backend
+        if not isinstance(backend, DatabaseBackend):
+            return asked(self)
+        try:
+            return _answer(self, asked, context, backend)
+        finally:
+            # In the main process nobody else closes it, and once the server was away it answers nothing.
+            _close(backend.alias)
 
     return was_stored
+
+
+def _answer(request: Any, asked: Callable[[Any], Any], context: Any, backend: DatabaseBackend) -> Any:
+    stored = asked(request)
+    if not stored or not context.chord or _is_counted(backend.alias, context):
+        return stored
+    if request.task.acks_late and request.task.reject_on_worker_lost:
+        return False
+    backend.on_chord_part_return(context, states.SUCCESS, None)
+    return stored
 
 
 def _is_counted(alias: str, context: Any) -> bool:
@@ -49,3 +58,9 @@ def _is_counted(alias: str, context: Any) -> bool:
     except Error:
         # Nobody knows: once more is better than never.
         return False
+
+
+def _close(alias: str) -> None:
+    connection = connections[alias]
+    if not connection.in_atomic_block:
+        connection.close()
