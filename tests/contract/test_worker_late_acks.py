@@ -1,10 +1,13 @@
 """Acks to RabbitMQ and Redis: after the results of their tasks are stored, and in the consumer's own loop."""
 
 import threading
+from types import SimpleNamespace
+from weakref import WeakSet
 
 import pytest
 from celery import states
 from celery.app.trace import build_tracer
+from celery.worker import state
 from celery.worker.consumer.consumer import Consumer as RealConsumer
 from django.db import connections
 from kombu.asynchronous import Hub, set_event_loop
@@ -24,6 +27,7 @@ class Consumer:
 
     def __init__(self, hub=None):
         self.hub = hub
+        self.pool = SimpleNamespace(num_processes=2)
         self.called = []
 
     def call_soon(self, action, *args, **kwargs):
@@ -152,6 +156,24 @@ def test_a_connection_that_closes_gets_the_acks_before(app, flusher, started, hu
     assert message.found == [states.SUCCESS]
     consumer.call_soon(message.ack_log_error)
     assert len(message.found) == 2, "what ends while the worker stops is stored, then acknowledged at once"
+
+
+class Request:
+    """What a worker has taken and has not ended."""
+
+
+@pytest.mark.parametrize(("left", "is_at_once"), [(2, True), (3, False)])
+def test_who_waits_for_acks_alone_does_not_wait_for_more_of_them(
+    app, flusher, started, monkeypatch, left, is_at_once
+):
+    (_, consumer, message), asked = started(), []
+    monkeypatch.setattr(flusher, "collect", lambda at_once=False: asked.append(at_once))
+    held = [Request() for _ in range(left)]
+    monkeypatch.setattr(state, "reserved_requests", WeakSet(held))
+
+    consumer.call_soon(message.ack_log_error)
+
+    assert (True in asked) is is_at_once
 
 
 def test_what_is_no_ack_does_not_wait(app, flusher, started):

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from celery import bootsteps
+from celery.worker import state
 from celery.worker.consumer.connection import Connection
 
 from celeriac.worker import flushing
@@ -57,6 +58,8 @@ class LateAcks(bootsteps.StartStopStep):
                 flusher.flush(_CLOSING_SECONDS)
                 return call_soon(consumer, action, *args, **kwargs)
             flusher.after_commit(lambda: self._let_go(lambda: call_soon(consumer, action, *args, **kwargs)))
+            if _is_hungry(consumer):
+                flusher.collect(at_once=True)
             return action
 
         return call_in_turn
@@ -101,3 +104,8 @@ class LateAcks(bootsteps.StartStopStep):
     def _call_free(self) -> None:
         while self._free:
             self._free.popleft()()
+
+
+def _is_hungry(consumer: Any) -> bool:
+    """Whether the pool has no task at hand beyond those that it runs: the next ones come for acks alone."""
+    return len(state.reserved_requests) <= getattr(consumer.pool, "num_processes", 1)
