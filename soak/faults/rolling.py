@@ -2,9 +2,15 @@
 
 import signal
 import time
+from contextlib import suppress
 
+from benchmarks.limits import MeasurementFailed, wait_until
 from soak.faults.base import Fault
 from soak.scene import Scene
+from soak.worker import Worker
+
+#: Who has not ended by then is asked what it does: Celery answers SIGUSR1 with the stacks of its threads.
+_PATIENCE_SECONDS = 10.0
 
 
 class RollingRestart(Fault):
@@ -24,7 +30,7 @@ class RollingRestart(Fault):
             scene.wait_for_ready(worker)
             begin = time.monotonic()
             worker.send(signal.SIGTERM)
-            scene.wait_for(lambda worker=worker: not worker.is_alive, f"{worker.node} ends")  # type: ignore[misc]  # mypy infers no default
+            self._wait_for_the_end(scene, worker)
             slowest = max(slowest, time.monotonic() - begin)
             if worker.exit_code:
                 scene.complaints.append(f"{worker.node} ended with {worker.exit_code}: {worker.log()[-800:]}")
@@ -32,3 +38,15 @@ class RollingRestart(Fault):
         scene.figures["slowest stop, s"] = slowest
         if slowest > scene.sizes.longest_seconds + scene.sizes.stop_seconds:
             scene.complaints.append(f"a stop took {slowest:.1f} s")
+
+    def _wait_for_the_end(self, scene: Scene, worker: Worker) -> None:
+        def has_ended() -> bool:
+            return not worker.is_alive
+
+        with suppress(MeasurementFailed):
+            wait_until(has_ended, "", limit_seconds=_PATIENCE_SECONDS)
+        if has_ended():
+            return
+        worker.send(signal.SIGUSR1)
+        scene.wait_for(has_ended, f"{worker.node} ends")
+        scene.complaints.append(f"{worker.node} took long to end: {worker.log()[-8000:]}")
