@@ -93,6 +93,50 @@ def test_only_celerys_own_pool_goes_the_shorter_way() -> None:
     assert other.Pool is prefork.AsynPool
 
 
+#: When the consumer closes, no process has said yet that it has begun, as in the moment after it was given a
+#: job. billiard lets a process wait for half a minute to be heard; here it waits for ever.
+NOT_SAID = """
+    from billiard import pool
+    from celery.concurrency import asynpool
+    pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 1_000_000
+    _flush = asynpool.AsynPool.flush
+
+    def flush(self):
+        for job in self._cache.values():
+            job._accepted = False
+        _flush(self)
+        print("what is not accepted is forgotten", flush=True)
+
+    asynpool.AsynPool.flush = flush
+
+    from celery import shared_task
+
+    @shared_task
+    def nothing():
+        pass
+"""
+
+
+def test_a_process_that_had_not_said_to_have_begun_is_heard_at_the_end(
+    sqlite_project: Project, tmp_path: Path
+) -> None:
+    sqlite_project.write("unsaid/tasks.py", NOT_SAID)
+    sqlite_project.write("unsaid/__init__.py", "")
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    with sqlite_project.worker("-c", "1") as worker:
+        sqlite_project.python(
+            f"from tasks import hold; result = hold.delay({str(notes)!r}, {str(gate)!r}).id"
+        )
+        wait_until(notes.exists, "the task begins")
+        worker.signal(signal.SIGTERM)
+        wait_until(lambda: "is forgotten" in worker.output, "the consumer closes")
+        gate.touch()
+        assert worker.wait() == 0, worker.output
+
+    assert notes.read_text() == "begin\nend\n"
+    assert sqlite_project.statuses() == {"SUCCESS": 1}
+
+
 #: The first time a part is to be counted, its process dies.
 DYING = """
     import os

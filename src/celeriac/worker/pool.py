@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from billiard.pool import TERMINATE
 from celery.concurrency import asynpool, prefork
 
 from celeriac.broker import presence
@@ -23,6 +24,8 @@ from celeriac.conf import options
 
 _LENGTH = struct.Struct(">i")
 
+#: How long to wait for a word of a process before looking whether it is still there.
+_HEARING_MILLISECONDS = 50
 #: How long a worker that stood still waits for the database to say whose its messages are.
 _LONGEST_DOUBT_SECONDS = 5.0
 
@@ -66,6 +69,27 @@ class _ResultHandler(asynpool.ResultHandler):
         # From a child of this process, as in Celery.
         if told := pickle.loads(message):  # noqa: S301
             callback(told)
+
+    def on_stop_not_started(self) -> None:
+        """At a warm end hear the processes out, until they have gone.
+
+        What a process had been given and had not said to have begun is forgotten by Celery when the consumer
+        closes, and with nothing to wait for it listens no more. A process waits half a minute to be heard.
+        """
+        super().on_stop_not_started()
+        living = {fd: process for fd, process in self.fileno_to_outq.items() if process._is_alive()}
+        while living and self._state != TERMINATE:
+            gone: set[int] = set()
+            self._hear(living, gone)
+            living = {fd: process for fd, process in living.items() if fd not in gone and process._is_alive()}
+
+    def _hear(self, living: dict[int, Any], gone: set[int]) -> None:
+        """Read a message of each that says something soon; who cannot be heard any more is `gone`."""
+        poller = select.poll()
+        for fd in living:
+            poller.register(fd, select.POLLIN)
+        for fd, _ in poller.poll(_HEARING_MILLISECONDS):
+            self._flush_outqueue(fd, gone.add, self.fileno_to_outq, self.on_state_change)
 
 
 class Pool(asynpool.AsynPool):
