@@ -242,6 +242,21 @@ def test_the_version_alone_is_read_while_nothing_changes(one):
         assert states(one, "row").exists(), "a new row is seen by the look"
 
 
+def test_what_is_saved_by_a_host_whose_clock_is_behind_is_seen_by_the_look(one):
+    with scheduler(app_of(one)) as made:
+        row = enter()
+        enter(name="other")
+        Schedule.objects.filter(name="other").update(changed_at=datetime.now(UTC) + HOUR)
+        turn_with_look(made)
+        anchor = states(one, "row").get().anchor
+        row.every = 2 * HOUR
+        row.save()
+        made._look_at = 0.0
+        turn(made)
+
+    assert states(one, "row").get().anchor > anchor
+
+
 def test_a_one_off_entry_fires_once_and_is_disabled(database):
     with scheduler(app_of(database)) as made:
         enter(is_one_off=True)
