@@ -4,7 +4,9 @@ import logging
 from difflib import get_close_matches
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from celeriac import discovery
@@ -15,6 +17,17 @@ from celeriac.schedule import table
 from celeriac.schedule.entries import Entry, shown
 
 logger = logging.getLogger(__name__)
+
+
+class _Line(forms.ModelForm):  # type: ignore[type-arg]  # as below
+    """A row in the list, where it has few of its fields."""
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        """Django takes a fault of a field that is not here for an error of the program."""
+        faults = getattr(error, "error_dict", {})
+        if field is None and not self.fields.keys() >= faults.keys():
+            error = ValidationError([f"{name}: {text}" for name, texts in error for text in texts])
+        super().add_error(field, error)
 
 
 @admin.register(Schedule)
@@ -38,6 +51,10 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
         """When, in a few words; or why not."""
         entry = table.entry(get_app(), row)
         return shown(entry.timing) if isinstance(entry, Entry) else entry.fault
+
+    def get_changelist_form(self, request: HttpRequest, **options: Any) -> Any:
+        """A row that cannot be saved says why; its own page has the fields."""
+        return super().get_changelist_form(request, **{"form": _Line, **options})
 
     def save_model(self, request: HttpRequest, obj: Schedule, form: Any, change: Any) -> None:
         """Save it, and say so where no task of that name is known here: other workers may know it."""

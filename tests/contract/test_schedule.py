@@ -5,6 +5,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from celery.beat import BeatLazyFunc
 from celery.schedules import crontab
 from django.db import Error, connections, transaction
 from django.test import override_settings
@@ -12,8 +13,8 @@ from django_celery_results.models import TaskResult
 
 from celeriac.broker import clock
 from celeriac.models import Message, Outbox, Schedule, ScheduleOrder, ScheduleState, TaskRecord, Tick
+from celeriac.schedule import overview, ticks
 from celeriac.schedule import states as state_rows
-from celeriac.schedule import ticks
 from celeriac.schedule.entries import Entry
 from tests import outbox
 from tests.broker import wait_until
@@ -241,6 +242,21 @@ def test_the_version_alone_is_read_while_nothing_changes(one):
         assert states(one, "row").exists(), "a new row is seen by the look"
 
 
+def test_what_is_saved_by_a_host_whose_clock_is_behind_is_seen_by_the_look(one):
+    with scheduler(app_of(one)) as made:
+        row = enter()
+        enter(name="other")
+        Schedule.objects.filter(name="other").update(changed_at=datetime.now(UTC) + HOUR)
+        turn_with_look(made)
+        anchor = states(one, "row").get().anchor
+        row.every = 2 * HOUR
+        row.save()
+        made._look_at = 0.0
+        turn(made)
+
+    assert states(one, "row").get().anchor > anchor
+
+
 def test_a_one_off_entry_fires_once_and_is_disabled(database):
     with scheduler(app_of(database)) as made:
         enter(is_one_off=True)
@@ -382,3 +398,64 @@ def test_with_another_broker_a_tick_and_its_task_meet_in_the_outbox(alias, redis
             assert [each.headers["id"] for each in outbox.received(app)] == [tick.task_id]
             wait_until(lambda: outbox.waiting(alias) == 0, "it has gone")
         outbox.close()
+
+
+def test_an_entry_at_which_the_database_fails_each_time_holds_up_no_other(one):
+    def ask():
+        with connections[one].cursor() as cursor:
+            cursor.execute("SELECT gone FROM somewhere")
+
+    app = app_of(one, bad=hourly(args=(BeatLazyFunc(ask),)), good=hourly())
+    with scheduler(app) as made:
+        bad = make_due(one, "bad", seconds_ago=1)
+        due = make_due(one, "good")
+        turn_with_look(made)
+        turn(made)
+
+    assert fired(one, "good") == [due]
+    assert states(one, "bad").get().next_due == bad
+
+
+def test_what_was_due_at_an_error_does_not_wait_for_the_next_look(one, monkeypatch):
+    with scheduler(app_of(one, hourly=hourly())) as made:
+        due = make_due(one, "hourly")
+        look_again(made)
+        with monkeypatch.context() as patched:
+            patched.setattr(made, "_fire_due", lambda: None)
+            turn(made)
+        rows = state_rows.rows
+        with monkeypatch.context() as patched:
+            patched.setattr(state_rows, "rows", lambda _: rows("nowhere"))
+            turn(made)
+        turn(made)
+
+    assert fired(one, "hourly") == [due]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"every": None, "cron": "0 9 * * *", "starts_at": datetime(9999, 12, 31, 23, tzinfo=UTC)},
+        {"every": None, "at": datetime(9999, 12, 31, 23, 59, tzinfo=UTC)},
+        {"every": timedelta(days=3_000_000)},
+    ],
+    ids=["cron", "at", "every"],
+)
+def test_an_entry_beyond_the_calendar_is_left_out_and_holds_up_no_other(one, caplog, fields):
+    with scheduler(app_of(one, hourly=hourly())) as made:
+        enter(**fields)
+        due = make_due(one, "hourly")
+        turn_with_look(made)
+
+    assert fired(one, "hourly") == [due]
+    assert "Schedule row is left out" in caplog.text
+    assert [line.state for line in overview.lines(made._app, one)] == ["on", "faulty"]
+
+
+def test_a_step_of_the_hosts_clock_lets_nothing_fire_early(one, monkeypatch):
+    with scheduler(app_of(one, hourly=hourly())) as made:
+        before = clock.now
+        monkeypatch.setattr(clock, "now", lambda: before() + 2 * 3600 * SECOND)
+        turn(made)
+
+    assert fired(one, "hourly") == []

@@ -26,13 +26,26 @@ ADMIN = """
         ],
         "rows": [[each.name, each.args] for each in Schedule.objects.all()],
     }
+    # Written past `save()`: it can be neither saved nor an error of the page.
+    Schedule.objects.create(name="past", task="tasks.add", cron="0 9 * * *")
+    Schedule.objects.filter(name="past").update(cron="daily")
+    lines = {"form-TOTAL_FORMS": "2", "form-INITIAL_FORMS": "2", "_save": "Save"}
+    lines |= {f"form-{place}-id": each.pk for place, each in enumerate(Schedule.objects.order_by("name"))}
+    refused = client.post(page, {**lines, "form-1-is_enabled": "on"})
+    result["refused"] = [refused.status_code, "cron: 1 fields; five are needed" in refused.content.decode()]
+    Schedule.objects.filter(name="past").delete()
 """
 
 
 def test_rows_are_entered_in_the_admin_and_listed(sqlite_project: Project) -> None:
     done = sqlite_project.python(ADMIN)
 
-    assert done == {"bad": [True, True], "good": [True, True, True], "rows": [["row", [1, 2]]]}
+    assert done == {
+        "bad": [True, True],
+        "good": [True, True, True],
+        "rows": [["row", [1, 2]]],
+        "refused": [200, True],
+    }
     listed = json.loads(sqlite_project.manage("celery", "schedule", "--json").stdout)
     row = next(each for each in listed if each["name"] == "row")
     assert (row["source"], row["state"], row["time_zone"]) == ("table", "on", "Europe/Berlin")

@@ -79,6 +79,8 @@ def test_options_are_handed_on(words_for_celery, app, beat):
         ([], "django_celery_beat.schedulers:DatabaseScheduler", False),
         (["--beat"], "django_celery_beat.schedulers:DatabaseScheduler", True),
         (["--no-beat"], "django_celery_beat.schedulers:DatabaseScheduler", False),
+        (["--scheduler", "django"], None, False),
+        (["-B", "--scheduler=django"], None, True),
     ],
 )
 def test_the_schedule_is_in_each_worker_unless_somebody_else_has_it(

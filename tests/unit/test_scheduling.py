@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from celery import Celery
+from django.db import OperationalError
 
 from celeriac.worker import scheduling
 from celeriac.worker.preflight import Preflight
@@ -46,6 +47,25 @@ def test_a_project_without_tables_starts_no_scheduler_by_itself(monkeypatch):
     assert scheduling.is_possible(app, Preflight("default", None, switched_to_wal=False))
     monkeypatch.setattr(scheduling, "_has_database", lambda _: False)
     assert not scheduling.is_possible(app, Preflight("default", None, switched_to_wal=False))
+
+
+def test_a_database_that_is_away_at_the_start_takes_no_schedule_from_a_project(monkeypatch):
+    def away(_):
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(scheduling, "_missing", away)
+    nothing = Preflight(None, None, switched_to_wal=False)
+
+    assert scheduling.is_possible(worker(beat_schedule={"poll": {"task": "t", "schedule": 5}}).app, nothing)
+    assert not scheduling.is_possible(worker().app, nothing)
+
+    # The thread waits for it.
+    begun = []
+    monkeypatch.setattr(scheduling, "Scheduler", lambda app: SimpleNamespace(start=lambda: begun.append(app)))
+    monkeypatch.setattr(scheduling, "_scheduler", None)
+    app = worker().app
+    scheduling.start(app)
+    assert begun == [app]
 
 
 def test_a_beat_beside_it_is_warned(caplog):

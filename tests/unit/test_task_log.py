@@ -45,6 +45,18 @@ def test_a_failure_is_its_error_its_place_and_the_way_to_more():
     )
 
 
+def test_nothing_in_a_traceback_or_in_a_text_of_celerys_moves_the_cursor():
+    error = 'File "/x/\x1b[2J\nhidden", line 9'
+    traceback = f'File "/x/shop/tasks.py", line 7, in a\nValueError: {error}'
+
+    line = shown(logging.ERROR, "…", exc=f"ValueError('{error}')", traceback=traceback)
+    assert line.isprintable(), line
+    assert "(tasks.py:7)" in line
+    for name in ("celery.worker.consumer.consumer", "celeriac.schedule.scheduler"):
+        assert shown(logging.INFO, "task \x1b]0;x\x07\n\tof", name=name) == "  task ]0;x\n\tof"
+    assert shown(logging.INFO, "\x1b[1mbold", name="shop.tasks") == "  \x1b[1mbold"
+
+
 def test_a_retry_says_when():
     assert shown(logging.INFO, "…", exc="Retry in 3s: ValueError()").endswith("Retry in 3s: ValueError()")
 

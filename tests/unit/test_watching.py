@@ -73,6 +73,16 @@ def test_what_is_no_code_of_the_project_is_not_watched(project, look):
     assert look() == []
 
 
+def test_a_look_that_takes_long_is_followed_by_a_longer_pause(project, monkeypatch):
+    watcher = watching.Watcher(print)
+
+    for seconds, pause in ((0.1, 0.5), (3.0, 1.0), (0.0, 0.0)):
+        times = iter([1.0, 1.0 + seconds])
+        monkeypatch.setattr(watching.time, "thread_time", lambda times=times: next(times))
+        assert list(watcher.snapshot_files())
+        assert round(watcher.SLEEP_TIME, 3) == pause
+
+
 def test_an_app_that_has_seen_to_a_file_is_heeded(project, look):
     def seen_to(file_path: Path, **_) -> bool:
         return file_path.name == "tasks.py"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any
@@ -45,9 +46,10 @@ class Child:
         self, report: Callable[[Told | Ended], object], *, reload_timeout_seconds: float, is_first: bool
     ) -> None:
         self._report = report
-        orders, self._orders = os.pipe()
+        orders, ours = os.pipe()
         reports, told = os.pipe()
         # Nobody but this process may hold the writing end of its orders: it tells of its death.
+        self._orders = os.fdopen(ours, "wb", buffering=0)
         pipes = f"{orders},{told},{reload_timeout_seconds},{int(is_first)}"
         environment = {**os.environ, reloaded.ENVIRONMENT: pipes}
         self._process = subprocess.Popen(  # noqa: S603 - the command line of this very process
@@ -77,14 +79,15 @@ class Child:
 
     def _order(self, word: bytes) -> None:
         try:
-            os.write(self._orders, word)
-        except BrokenPipeError:
-            pass  # It is ending.
+            self._orders.write(word)
+        except (BrokenPipeError, ValueError):
+            pass  # It is ending, or has ended and the pipe is closed.
 
     def _read(self, reports: int) -> None:
         with open(reports) as lines:
             for line in lines:
-                self._note(json.loads(line))
+                with suppress(json.JSONDecodeError):  # It was killed in it, or a signal's words are in it.
+                    self._note(json.loads(line))
 
     def _note(self, words: dict[str, Any]) -> None:
         self.follows |= "follows" in words
@@ -97,5 +100,5 @@ class Child:
         code = self._process.wait()
         # Its last words first; a process of its pool may have the pipe open for a moment longer.
         reader.join(0.5)
-        os.close(self._orders)
+        self._orders.close()
         self._report(Ended(self, code))

@@ -18,6 +18,7 @@ _START_METHODS = ("fork", "spawn")
 _CONCURRENCY = ("-c", "--concurrency")
 _LEVEL = ("-l", "--loglevel")
 _BEAT, _NO_BEAT = ("-b", "--beat", "-B"), "--no-beat"
+_SCHEDULER = ("--scheduler",)
 
 HELP = """\
 manage.py celery start [options]
@@ -89,7 +90,9 @@ def _with_beat(app: Celery, arguments: Sequence[str], found: preflight.Preflight
     """The options with Celery's own for a scheduler in this worker, if it is to have one."""
     options = [argument for argument in arguments if argument not in {*_BEAT, _NO_BEAT}]
     is_asked_for = len(options) < len(arguments) - arguments.count(_NO_BEAT)
-    is_default = scheduling.named_elsewhere(app) is None and scheduling.is_possible(app, found)
+    # Another's may be in one worker alone, which only whoever starts them knows.
+    is_named = value_of(options, _SCHEDULER) is not None or scheduling.named_elsewhere(app) is not None
+    is_default = not is_named and scheduling.is_possible(app, found)
     return ["-B", *options] if is_asked_for or (is_default and _NO_BEAT not in arguments) else options
 
 

@@ -31,7 +31,11 @@ _OPTIONS = ("-l", "--loglevel"), ("-f", "--logfile")
 #: What a worker tells of itself, and of tasks that it has not run.
 _NOISE = ("celery.worker.strategy", "celery.worker.consumer")
 _TASKS = "celery.app.trace"
-_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+_FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
+#: Their records tell of texts that anybody may have put into a message or a row.
+_RELAYING = ("celery.", "celeriac.")
+#: What tasks print: its colours are the project's own.
+_PRINTED = "celery.redirected"
 _NAME_WIDTH, _MOST_TEXT = 24, 160
 
 _SAID_OTHERWISE = ("worker: Warm shutdown", "worker: Hitting Ctrl+C again will initiate cold")
@@ -128,7 +132,8 @@ def _end_of(record: logging.LogRecord, task: dict[str, Any]) -> tuple[str, str, 
     if record.levelno < logging.WARNING:
         return "↺", "yellow", text or str(task.get("description", ""))
     place = _place(str(task.get("traceback", "")))
-    return "✗", "red", f"{_error(record) or text}{place}  → {engine.PROGRAM} tasks show {task['id'][:8]}"
+    told = f"{_error(record) or text} {place}".rstrip()
+    return "✗", "red", f"{told}  → {engine.PROGRAM} tasks show {task['id'][:8]}"
 
 
 def _error(record: logging.LogRecord) -> str:
@@ -145,17 +150,24 @@ def _place(traceback: str) -> str:
         return ""
     file, line = Path(own[-1][0]), own[-1][1]
     here = Path.cwd()
-    return f" ({file.relative_to(here) if file.is_relative_to(here) else file.name}:{line})"
+    shown = file.relative_to(here) if file.is_relative_to(here) else file.name
+    return _in_one_line(f"({shown}:{line})")
 
 
 def _of_other(record: logging.LogRecord, formatter: logging.Formatter) -> str:
     colour = "red" if record.levelno >= logging.ERROR else "yellow"
     text = record.getMessage()
-    if record.levelno >= logging.WARNING and record.name != "celery.redirected":
+    traceback = f"\n{formatter.formatException(record.exc_info)}" if record.exc_info else ""
+    if record.name.startswith(_RELAYING) and record.name != _PRINTED:
+        text, traceback = _without_controls(text), _without_controls(traceback)
+    if record.levelno >= logging.WARNING and record.name != _PRINTED:
         text = output.coloured(text, colour, on=sys.__stderr__)
-    if record.exc_info:
-        text += f"\n{formatter.formatException(record.exc_info)}"
-    return f"{_now()}    {text}"
+    return f"{_now()}    {text}{traceback}"
+
+
+def _without_controls(text: str) -> str:
+    """Nothing but its lines and tabs moves the cursor."""
+    return "".join(each for each in text if each.isprintable() or each in "\n\t")
 
 
 def shown_seconds(seconds: float) -> str:

@@ -16,6 +16,8 @@ from celeriac.schedule.times import Timing, is_interval
 
 #: What is later than this has been missed, where nothing is to be caught up.
 _GRACE_OF_SKIP = clock.seconds(60)
+#: The last year of Python's calendar, in any time zone.
+_LATEST = clock.parse("9999-01-01")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -71,7 +73,9 @@ def check(name: str, task: str, timing: Timing) -> None:
     if isinstance(given, schedule) and given.run_every < timedelta(seconds=LEAST_SECONDS):
         raise ValueError(f"its interval is shorter than {LEAST_SECONDS} s")
     # What can be asked now can be asked later.
-    timing.after(clock.now(), clock.now())
+    shown(timing)
+    if (timing.first(clock.now()) or 0) > _LATEST:
+        raise ValueError("it is not due before the year 9999")
 
 
 def shown(timing: Timing) -> str:

@@ -52,8 +52,10 @@ class Scheduler:
         self._sessions = {alias: Session(alias) for alias in aliases}
         self._book = Book(app)
         self._states: dict[str, ScheduleState] = {}
-        #: How far this host's clock is ahead of the database's, in microseconds.
-        self._ahead = 0
+        #: The database's time less that of a clock here that nobody sets, in microseconds.
+        self._offset = 0
+        #: When the database has refused an entry last.
+        self._refused_at: dict[str, float] = {}
         self._look_at = self._started_at = time.monotonic()
         self._stagger = random.uniform(0, _STAGGER_SECONDS)  # noqa: S311 - not a secret
         self._ending = threading.Event()
@@ -104,7 +106,7 @@ class Scheduler:
     def _look(self) -> None:
         """Read what was edited, and how far the others have come."""
         connection = connections[self._alias]
-        self._ahead = clocks.ahead(connection, queries_for(connection))
+        self._offset = clock.now() - clocks.ahead(connection, queries_for(connection)) - _steady()
         now = self._now()
         entries = self._book.read()
         states.forget_disabled(self._alias, entries, kept=self._book.unusable)
@@ -126,10 +128,13 @@ class Scheduler:
         if not due:
             return
         # The others may have been sooner, which is asked without a lock. What is gone the next look finds.
-        keys = [self._states.pop(name).pk for name in due]
+        keys = [self._states[name].pk for name in due]
         found = list(states.rows(self._alias).filter(pk__in=keys).order_by("next_due"))
+        for name in due:
+            del self._states[name]
         self._states |= {state.name: state for state in found}
-        for state in found:
+        # One that is refused each time, and ends the turn, comes behind the others.
+        for state in sorted(found, key=lambda each: self._refused_at.get(each.name, 0.0)):
             if self._ending.is_set():
                 return
             if state.next_due is not None and state.next_due <= now:
@@ -139,7 +144,9 @@ class Scheduler:
         """One that cannot be dealt with holds up no other."""
         try:
             self._fire(state, now)
+            self._refused_at.pop(state.name, None)
         except ticks.TRIED_AGAIN:
+            self._refused_at[state.name] = time.monotonic()
             raise
         except Exception:
             logger.exception("Schedule %s cannot be followed; the next try is soon.", state.name)
@@ -171,7 +178,7 @@ class Scheduler:
 
     def _now(self) -> int:
         """The database's time."""
-        return clock.now() - self._ahead
+        return self._offset + _steady()
 
     @contextmanager
     def _on_own_connections(self) -> Iterator[None]:
@@ -192,3 +199,8 @@ class Scheduler:
                         del connections[alias]
                 # What others have opened on the way.
                 connections.close_all()
+
+
+def _steady() -> int:
+    """Microseconds that pass whatever becomes of the clock on the wall between two looks."""
+    return time.monotonic_ns() // 1000

@@ -11,6 +11,7 @@ from celery import Celery, signals
 from django.db import Error, connections
 
 from celeriac.broker import caller
+from celeriac.database import failures
 from celeriac.errors import TablesMissing
 from celeriac.results.pending import results_alias
 from celeriac.schedule import scheduler, table
@@ -45,7 +46,8 @@ def is_possible(app: Celery, found: Preflight) -> bool:
     try:
         return not _missing(app)
     except Error:
-        return False
+        # Nobody knows. Whoever has entries of its own waits for the database, and not for ever without them.
+        return bool(app.conf.beat_schedule)
 
 
 def is_asked_for(worker: Any) -> bool:
@@ -85,7 +87,12 @@ def start(app: Celery) -> None:
     """Carry the schedule while the worker lives. Raises TablesMissing."""
     global _scheduler
     stop()
-    for alias in _missing(app):
+    try:
+        missing = _missing(app)
+    except Error as error:
+        logger.warning("The schedule waits for its database: %s", failures.first_line(error))
+        missing = []
+    for alias in missing:
         raise TablesMissing(caller.tables_missing(alias))
     _scheduler = Scheduler(app)
     _scheduler.start()
