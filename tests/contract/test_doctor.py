@@ -24,7 +24,18 @@ from celeriac.discovery import TaskFile
 from celeriac.doctor import runner, system_checks
 from celeriac.doctor.checks import databases
 from celeriac.doctor.patient import Patient
-from celeriac.models import DeadLetter, Message, MessageState, PausedQueue, Queue, TaskRecord, Worker
+from celeriac.models import (
+    DeadLetter,
+    Message,
+    MessageState,
+    PausedQueue,
+    Queue,
+    Schedule,
+    ScheduleState,
+    TaskRecord,
+    Tick,
+    Worker,
+)
 from celeriac.worker import about, preflight
 from tests.broker import process_of_its_own, unreachable
 from tests.servers import DATABASE_SERVERS
@@ -236,6 +247,43 @@ def _scheduled(*minutes_ago: float) -> Callable[[Scene], None]:
     return seed
 
 
+def _noted(scene: Scene, name: str = "each", *, late: float = -60.0, seen: float = 10.0) -> None:
+    """A worker carries the schedule: this entry has been due for so long, and was noted so long ago."""
+    moment = clock.now() - clock.seconds(late)
+    ScheduleState.objects.using(scene.alias).create(
+        name=name, anchor=0, next_due=moment, seen_at=clock.now() - clock.seconds(seen)
+    )
+
+
+def _sent(scene: Scene, *minutes_ago: float, by_us: bool) -> None:
+    """The entry was sent at these times, by our scheduler or by a beat."""
+    for minutes in minutes_ago:
+        then = timezone.now() - timedelta(minutes=minutes)
+        number = TaskResult.objects.using(scene.alias).count()
+        scene.result(periodic_task_name="each", task_name=TASK, date_created=then)
+        if by_us:
+            Tick.objects.using(scene.alias).create(
+                name="each", due=number, fired_at=number, task_id=f"id-{number}"
+            )
+
+
+def _entered(scene: Scene) -> None:
+    Schedule.objects.create(name="row", task=TASK, every=timedelta(minutes=10))
+    scene.workers().update(started_at=clock.now() - clock.seconds(120))
+
+
+def _stuck(scene: Scene) -> None:
+    _scheduled()(scene)
+    _noted(scene, late=400)
+
+
+def _beat_beside_us(scene: Scene) -> None:
+    _scheduled()(scene)
+    _noted(scene)
+    _sent(scene, 0, 10, 20, 30, by_us=True)
+    _sent(scene, 2, 12, 22, 32, by_us=False)
+
+
 def _redis(url: str = "redis://127.0.0.1:1/0", **given: Any) -> Callable[[Scene], None]:
     def seed(scene: Scene) -> None:
         scene.settings(CELERY_BROKER_URL=url, **given)
@@ -335,7 +383,10 @@ SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
     ("worker-debug", _told(is_debug=True)),
     ("worker-root", _told(is_root=True)),
     ("schedule-idle", _scheduled(40)),
+    ("schedule-idle", _entered),
+    ("schedule-idle", _stuck),
     ("schedule-twice", _scheduled(1, 1, 11, 11, 21, 21, 31, 31)),
+    ("schedule-twice", _beat_beside_us),
     (
         "secret-in-arguments",
         lambda scene: scene.result(task_name=TASK, task_args="('postgres://me:hunter2@db/x',)"),
@@ -367,6 +418,25 @@ def test_a_seeded_fault_is_found(scene, code, seed):
     seed(scene)
 
     assert code in scene.codes()
+
+
+def test_a_schedule_that_a_worker_carries_is_well(scene):
+    _scheduled()(scene)
+    _entered(scene)
+    for name in ("each", "row"):
+        _noted(scene, name)
+    # One after another; what was missed, at once; and some by hand.
+    _sent(scene, 10, 20, 30, 40, 40, 40, 40, 40, 40, by_us=True)
+    _sent(scene, 4, 3, 2, 1, by_us=False)
+
+    assert scene.codes() == []
+
+
+def test_an_entry_of_the_table_is_nobodys_fault_under_another_scheduler(scene):
+    scene.settings(CELERY_BEAT_SCHEDULER="django_celery_beat.schedulers:DatabaseScheduler")
+    _entered(scene)
+
+    assert scene.codes() == []
 
 
 def test_each_kind_that_can_be_found_has_a_seed():
