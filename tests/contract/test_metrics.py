@@ -16,7 +16,7 @@ from django_celery_results.models import TaskResult
 from celeriac.broker import clock
 from celeriac.metrics import exposition, families, totals, view
 from celeriac.metrics.durations import LIMITS
-from celeriac.models import ScheduleState, TaskTotal, Tick, TotalsCursor
+from celeriac.models import ScheduleState, TaskTotal, Tick, TotalsCursor, Worker
 
 NOW = timezone.now()
 TOKEN = {"METRICS_TOKEN": "secret"}
@@ -203,6 +203,22 @@ def test_the_lag_of_the_schedule_is_told_once_a_worker_has_carried_it(default_al
         "celeriac_schedule_tick_lag_seconds": "3",
     }
     assert len(asked) <= 4
+
+
+def test_two_lives_of_one_worker_are_one_sample(default_alias):
+    known = {"node": "one@here", "host": "here", "pool": "prefork", "queues": "celery", "has_lock": True}
+    for pid, concurrency in ((1, 4), (2, 8)):
+        Worker.objects.create(
+            pid=pid, concurrency=concurrency, started_at=clock.now(), beaten_at=clock.now(), **known
+        )
+
+    told = exposition.text(families.families(view.get_app())).splitlines()
+    found = [line for line in told if line.startswith("celeriac_worker_concurrency")]
+    assert found == ['celeriac_worker_concurrency{worker="one@here"} 8']
+
+
+def test_when_nothing_ends_it_is_counted_until_now_all_the_same(begun):
+    assert totals.totals(begun, now=NOW).counted_until == NOW - totals.LAG
 
 
 def test_another_scheduler_has_no_lag_of_ours(default_alias):

@@ -72,7 +72,8 @@ def _of_workers(app: Celery) -> list[Family]:
     living = [each for each in found if each.is_alive]
     up.add(len(living), state="up")
     up.add(len(found) - len(living), state="lost")
-    for worker in living:
+    # A name has one sample: that of its newest life.
+    for worker in {each.node: each for each in living}.values():
         slots.add(worker.concurrency, worker=worker.node)
         beat.add(worker.heartbeat_age_seconds, worker=worker.node)
     return [up, slots, beat]
