@@ -439,6 +439,43 @@ def test_an_entry_of_the_table_is_nobodys_fault_under_another_scheduler(scene):
     assert scene.codes() == []
 
 
+def test_workers_that_hear_no_questions_are_not_mute(scene):
+    scene.settings(CELERY_WORKER_ENABLE_REMOTE_CONTROL=False)
+    del scene.patient.told
+
+    assert scene.codes() == []
+
+
+def test_without_rows_and_without_remote_control_nobody_knows_of_workers(scene):
+    _redis("memory://", CELERY_WORKER_ENABLE_REMOTE_CONTROL=False)(scene)
+    scene.patient.has_results = False
+    presence.end_all()
+    del scene.patient.told
+
+    assert "no-worker" not in scene.codes()
+
+
+def test_a_worker_that_does_not_know_the_question_is_no_fault(scene):
+    scene.patient.told["one@here"] = {"error": "KeyError('celeriac_about')"}
+
+    assert scene.codes() == []
+
+
+@pytest.mark.parametrize("command", ["celery -A shop beat", "/srv/worker/bin/celery -A shop flower"])
+def test_a_beat_and_a_monitor_have_no_pool_that_a_stop_could_hit(scene, command):
+    scene.service("w.conf", f"[program:w]\ncommand={command}\nstopasgroup=true\n")
+
+    assert scene.codes() == []
+
+
+def test_what_stands_beside_a_unit_of_systemd_holds(scene):
+    scene.service("w.service", "[Service]\nExecStart=/v/bin/celery -A x worker\n")
+    (scene.directory / "w.service.d").mkdir()
+    (scene.directory / "w.service.d" / "override.conf").write_text("[Service]\nKillMode=mixed\n")
+
+    assert scene.codes() == []
+
+
 def test_each_kind_that_can_be_found_has_a_seed():
     assert {kind.code for kind in runner.kinds()} - {code for code, _ in SEEDS} == {"not-checked"}
     assert len({code for code, _ in SEEDS}) >= 25
