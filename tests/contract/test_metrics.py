@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from celery import states
+from celery import Celery, states
 from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client, override_settings
@@ -203,6 +203,12 @@ def test_the_lag_of_the_schedule_is_told_once_a_worker_has_carried_it(default_al
         "celeriac_schedule_tick_lag_seconds": "3",
     }
     assert len(asked) <= 4
+
+
+def test_where_workers_have_no_rows_none_is_said_to_be_away():
+    app = Celery("elsewhere", broker="memory://", backend="disabled://", set_as_current=False)
+
+    assert list(families.SOURCES["workers"](app)) == []
 
 
 def test_two_lives_of_one_worker_are_one_sample(default_alias):

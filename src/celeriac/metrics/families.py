@@ -15,6 +15,7 @@ from celeriac.metrics.exposition import Family, number
 from celeriac.metrics.totals import Totals, totals
 from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import results_alias
+from celeriac.selectors import places
 from celeriac.selectors.queues import queues
 from celeriac.selectors.schedules import outlook, worst_tick_seconds
 from celeriac.selectors.workers import workers
@@ -65,6 +66,9 @@ def _of_queues(app: Celery) -> list[Family]:
 
 
 def _of_workers(app: Celery) -> list[Family]:
+    if places.of_workers(app) is None:
+        # Nobody knows, and 0 would be an alarm.
+        return []
     up = Family("celeriac_workers", "gauge", "Workers that live, and rows of those that were lost today.")
     slots = Family("celeriac_worker_concurrency", "gauge", "How many tasks a worker runs at once.")
     beat = Family("celeriac_worker_heartbeat_age_seconds", "gauge", "Since its last sign of life.")
