@@ -318,7 +318,7 @@ def _crowd(scene: Scene) -> None:
 
 
 def _threads(scene: Scene) -> None:
-    scene.workers().update(pool="threads")
+    scene.workers().update(pool="thread")
     _database_options(CONN_MAX_AGE=600)(scene)
 
 
@@ -428,6 +428,16 @@ def test_a_schedule_that_a_worker_carries_is_well(scene):
     # One after another; what was missed, at once; and some by hand.
     _sent(scene, 10, 20, 30, 40, 40, 40, 40, 40, 40, by_us=True)
     _sent(scene, 4, 3, 2, 1, by_us=False)
+
+    assert scene.codes() == []
+
+
+def test_an_entry_whose_task_runs_is_not_idle_under_a_beat_that_does_not_name_it(scene):
+    _scheduled(40)(scene)
+    TaskResult.objects.using(scene.alias).update(
+        periodic_task_name=None, date_created=timezone.now() - timedelta(minutes=4)
+    )
+    scene.workers().update(started_at=clock.now() - clock.seconds(3600))
 
     assert scene.codes() == []
 

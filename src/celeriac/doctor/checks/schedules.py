@@ -56,11 +56,12 @@ def _settings(patient: Patient) -> Iterator[Finding]:
         task = patient.app.tasks.get(entry.get("task"))
         # What ignores its result leaves no row.
         is_told = patient.has_results and task is not None and not task.ignore_result
-        runs = _runs(str(name)) if is_told else []
+        runs = _runs(periodic_task_name=str(name)) if is_told else []
         if name in carried:
             yield from _overdue(str(name), timedelta(seconds=carried[name]))
         elif is_told and patient.living and "schedule" in entry:
-            yield from _silent(patient, str(name), entry["schedule"], runs)
+            # A beat of an older version does not say whose task it is.
+            yield from _silent(patient, str(name), entry["schedule"], runs or _runs(task_name=task.name))
         yield from _twice(patient, str(name), entry, runs)
 
 
@@ -121,8 +122,8 @@ def _pairs(runs: list[_Run], gap: timedelta, ticks: Set[str]) -> int:
     return found
 
 
-def _runs(name: str) -> list[_Run]:
-    rows = TaskResult._default_manager.using(results_alias()).filter(periodic_task_name=name)
+def _runs(**known: str) -> list[_Run]:
+    rows = TaskResult._default_manager.using(results_alias()).filter(**known)
     newest = rows.order_by("-pk").values_list("date_created", "task_id")[:_RUNS]
     return [(_aware(created), task_id) for created, task_id in newest]
 
