@@ -277,6 +277,11 @@ def _stuck(scene: Scene) -> None:
     _noted(scene, late=400)
 
 
+def _faulty(scene: Scene) -> None:
+    scene.settings(CELERY_BEAT_SCHEDULE={"each": {"task": TASK, "schedule": "daily"}})
+    _noted(scene, "another")
+
+
 def _beat_beside_us(scene: Scene) -> None:
     _scheduled()(scene)
     _noted(scene)
@@ -385,6 +390,7 @@ SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
     ("schedule-idle", _scheduled(40)),
     ("schedule-idle", _entered),
     ("schedule-idle", _stuck),
+    ("schedule-idle", _faulty),
     ("schedule-twice", _scheduled(1, 1, 11, 11, 21, 21, 31, 31)),
     ("schedule-twice", _beat_beside_us),
     (
@@ -428,6 +434,13 @@ def test_a_schedule_that_a_worker_carries_is_well(scene):
     # One after another; what was missed, at once; and some by hand.
     _sent(scene, 10, 20, 30, 40, 40, 40, 40, 40, 40, by_us=True)
     _sent(scene, 4, 3, 2, 1, by_us=False)
+
+    assert scene.codes() == []
+
+
+def test_a_row_that_is_disabled_takes_the_place_of_its_entry_of_the_settings(scene):
+    _scheduled(40)(scene)
+    Schedule.objects.create(name="each", task=TASK, every=timedelta(minutes=10), is_enabled=False)
 
     assert scene.codes() == []
 

@@ -83,7 +83,7 @@ class Housekeeper:
                 # With RabbitMQ or Redis a project may have no tables of ours: nothing is in them.
                 if not failures.is_missing_table(error):
                     logger.exception(
-                        "Old results, dead letters and ticks could not be deleted; the next try is in an hour."
+                        "Old results, dead letters and ticks could not be deleted; next try in an hour."
                     )
             seconds = self._period
 

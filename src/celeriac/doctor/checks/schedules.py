@@ -16,7 +16,8 @@ from celeriac.doctor.patient import Patient
 from celeriac.models import CatchUp, Tick
 from celeriac.results.pending import results_alias
 from celeriac.results.retention import TICKS_KEPT
-from celeriac.schedule import table
+from celeriac.schedule import book, settings_entries, table
+from celeriac.schedule.entries import Unusable
 from celeriac.schedule.scheduler import alias_of
 from celeriac.selectors import schedules
 from celeriac.worker import scheduling
@@ -51,8 +52,10 @@ KINDS = (IDLE, TWICE)
 def _settings(patient: Patient) -> Iterator[Finding]:
     if not (patient.living or patient.told):
         return
-    carried = _carried(patient)
+    carried, hidden = _carried(patient), _hidden(patient)
     for name, entry in (patient.conf.beat_schedule or {}).items():
+        if name in hidden:
+            continue
         task = patient.app.tasks.get(entry.get("task"))
         # What ignores its result leaves no row.
         is_told = patient.has_results and task is not None and not task.ignore_result
@@ -65,18 +68,28 @@ def _settings(patient: Patient) -> Iterator[Finding]:
         yield from _twice(patient, str(name), entry, runs)
 
 
-def _table(patient: Patient) -> Iterator[Finding]:
-    """Of these no beat of Celery's knows."""
+def _ours(patient: Patient) -> Iterator[Finding]:
+    """What our scheduler alone tells, and the entries of the table, of which no beat of Celery's knows."""
     if scheduling.named_elsewhere(patient.app) is not None or not (patient.living or patient.told):
         return
-    carried = _carried(patient)
-    rows = [row for row in table.rows() if row.is_enabled]
-    for row in rows if carried else ():
-        if row.name in carried and row.name not in (patient.conf.beat_schedule or {}):
-            yield from _overdue(row.name, timedelta(seconds=carried[row.name]))
+    carried, rows = _carried(patient), []
+    for entry in book.everything(patient.app):
+        if isinstance(entry, Unusable) and (carried or entry.is_from_table):
+            yield IDLE.found(f"{entry.name!r} is left out: {entry.fault}", fix="Correct the entry.")
+        elif entry.is_from_table:
+            rows.append(entry.name)
+            yield from _overdue(entry.name, timedelta(seconds=carried.get(entry.name, 0.0)))
     started = [_aware(worker.started_at) for worker in patient.living]
     if rows and not carried and min(started, default=_now()) < _now() - _SOON:
-        yield IDLE.found(f"No worker carries the schedule, and its table has {rows[0].name!r}.")
+        yield IDLE.found(f"No worker carries the schedule, and its table has {rows[0]!r}.")
+
+
+def _hidden(patient: Patient) -> set[str]:
+    """Entries of the settings in whose place a row stands, or that cannot be scheduled: others judge them."""
+    if scheduling.named_elsewhere(patient.app) is not None:
+        return set()
+    faulty = [each.name for each in settings_entries.entries(patient.app) if isinstance(each, Unusable)]
+    return {*faulty, *(row.name for row in table.rows())}
 
 
 def _carried(patient: Patient) -> dict[str, float]:
@@ -143,4 +156,4 @@ def _aware(moment: datetime) -> datetime:
     return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
 
 
-CHECKS = (_settings, _table)
+CHECKS = (_settings, _ours)
