@@ -24,6 +24,7 @@ from celeriac.discovery import TaskFile
 from celeriac.doctor import runner, system_checks
 from celeriac.doctor.checks import databases
 from celeriac.doctor.patient import Patient
+from celeriac.errors import TablesMissing
 from celeriac.models import (
     DeadLetter,
     Message,
@@ -537,6 +538,17 @@ def test_a_check_that_fails_is_told_and_keeps_no_other_from_being_done(scene, mo
     scene.settings(CELERY_TASK_TRACK_STARTED=False)
 
     assert scene.codes() == ["not-checked", "started-not-tracked"]
+
+
+def test_a_check_that_fails_before_its_reason_is_found_says_nothing(scene, monkeypatch):
+    def lately(_):
+        raise TablesMissing("on purpose")
+
+    monkeypatch.setattr("celeriac.doctor.checks.starting.CHECKS", (lately,))
+
+    assert scene.codes() == ["not-checked"]
+    _unmigrated(scene)
+    assert scene.codes() == ["migrations-missing"]
 
 
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])
