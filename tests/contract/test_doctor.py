@@ -24,7 +24,19 @@ from celeriac.discovery import TaskFile
 from celeriac.doctor import runner, system_checks
 from celeriac.doctor.checks import databases
 from celeriac.doctor.patient import Patient
-from celeriac.models import DeadLetter, Message, MessageState, PausedQueue, Queue, TaskRecord, Worker
+from celeriac.errors import TablesMissing
+from celeriac.models import (
+    DeadLetter,
+    Message,
+    MessageState,
+    PausedQueue,
+    Queue,
+    Schedule,
+    ScheduleState,
+    TaskRecord,
+    Tick,
+    Worker,
+)
 from celeriac.worker import about, preflight
 from tests.broker import process_of_its_own, unreachable
 from tests.servers import DATABASE_SERVERS
@@ -236,6 +248,48 @@ def _scheduled(*minutes_ago: float) -> Callable[[Scene], None]:
     return seed
 
 
+def _noted(scene: Scene, name: str = "each", *, late: float = -60.0, seen: float = 10.0) -> None:
+    """A worker carries the schedule: this entry has been due for so long, and was noted so long ago."""
+    moment = clock.now() - clock.seconds(late)
+    ScheduleState.objects.using(scene.alias).create(
+        name=name, anchor=0, next_due=moment, seen_at=clock.now() - clock.seconds(seen)
+    )
+
+
+def _sent(scene: Scene, *minutes_ago: float, by_us: bool) -> None:
+    """The entry was sent at these times, by our scheduler or by a beat."""
+    for minutes in minutes_ago:
+        then = timezone.now() - timedelta(minutes=minutes)
+        number = TaskResult.objects.using(scene.alias).count()
+        scene.result(periodic_task_name="each", task_name=TASK, date_created=then)
+        if by_us:
+            Tick.objects.using(scene.alias).create(
+                name="each", due=number, fired_at=number, task_id=f"id-{number}"
+            )
+
+
+def _entered(scene: Scene) -> None:
+    Schedule.objects.create(name="row", task=TASK, every=timedelta(minutes=10))
+    scene.workers().update(started_at=clock.now() - clock.seconds(120))
+
+
+def _stuck(scene: Scene) -> None:
+    _scheduled()(scene)
+    _noted(scene, late=400)
+
+
+def _faulty(scene: Scene) -> None:
+    scene.settings(CELERY_BEAT_SCHEDULE={"each": {"task": TASK, "schedule": "daily"}})
+    _noted(scene, "another")
+
+
+def _beat_beside_us(scene: Scene) -> None:
+    _scheduled()(scene)
+    _noted(scene)
+    _sent(scene, 0, 10, 20, 30, by_us=True)
+    _sent(scene, 2, 12, 22, 32, by_us=False)
+
+
 def _redis(url: str = "redis://127.0.0.1:1/0", **given: Any) -> Callable[[Scene], None]:
     def seed(scene: Scene) -> None:
         scene.settings(CELERY_BROKER_URL=url, **given)
@@ -270,7 +324,7 @@ def _crowd(scene: Scene) -> None:
 
 
 def _threads(scene: Scene) -> None:
-    scene.workers().update(pool="threads")
+    scene.workers().update(pool="thread")
     _database_options(CONN_MAX_AGE=600)(scene)
 
 
@@ -335,7 +389,11 @@ SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
     ("worker-debug", _told(is_debug=True)),
     ("worker-root", _told(is_root=True)),
     ("schedule-idle", _scheduled(40)),
+    ("schedule-idle", _entered),
+    ("schedule-idle", _stuck),
+    ("schedule-idle", _faulty),
     ("schedule-twice", _scheduled(1, 1, 11, 11, 21, 21, 31, 31)),
+    ("schedule-twice", _beat_beside_us),
     (
         "secret-in-arguments",
         lambda scene: scene.result(task_name=TASK, task_args="('postgres://me:hunter2@db/x',)"),
@@ -367,6 +425,79 @@ def test_a_seeded_fault_is_found(scene, code, seed):
     seed(scene)
 
     assert code in scene.codes()
+
+
+def test_a_schedule_that_a_worker_carries_is_well(scene):
+    _scheduled()(scene)
+    _entered(scene)
+    for name in ("each", "row"):
+        _noted(scene, name)
+    # One after another; what was missed, at once; and some by hand.
+    _sent(scene, 10, 20, 30, 40, 40, 40, 40, 40, 40, by_us=True)
+    _sent(scene, 4, 3, 2, 1, by_us=False)
+
+    assert scene.codes() == []
+
+
+def test_a_row_that_is_disabled_takes_the_place_of_its_entry_of_the_settings(scene):
+    _scheduled(40)(scene)
+    Schedule.objects.create(name="each", task=TASK, every=timedelta(minutes=10), is_enabled=False)
+
+    assert scene.codes() == []
+
+
+def test_an_entry_whose_task_runs_is_not_idle_under_a_beat_that_does_not_name_it(scene):
+    _scheduled(40)(scene)
+    TaskResult.objects.using(scene.alias).update(
+        periodic_task_name=None, date_created=timezone.now() - timedelta(minutes=4)
+    )
+    scene.workers().update(started_at=clock.now() - clock.seconds(3600))
+
+    assert scene.codes() == []
+
+
+def test_an_entry_of_the_table_is_nobodys_fault_under_another_scheduler(scene):
+    scene.settings(CELERY_BEAT_SCHEDULER="django_celery_beat.schedulers:DatabaseScheduler")
+    _entered(scene)
+
+    assert scene.codes() == []
+
+
+def test_workers_that_hear_no_questions_are_not_mute(scene):
+    scene.settings(CELERY_WORKER_ENABLE_REMOTE_CONTROL=False)
+    del scene.patient.told
+
+    assert scene.codes() == []
+
+
+def test_without_rows_and_without_remote_control_nobody_knows_of_workers(scene):
+    _redis("memory://", CELERY_WORKER_ENABLE_REMOTE_CONTROL=False)(scene)
+    scene.patient.has_results = False
+    presence.end_all()
+    del scene.patient.told
+
+    assert "no-worker" not in scene.codes()
+
+
+def test_a_worker_that_does_not_know_the_question_is_no_fault(scene):
+    scene.patient.told["one@here"] = {"error": "KeyError('celeriac_about')"}
+
+    assert scene.codes() == []
+
+
+@pytest.mark.parametrize("command", ["celery -A shop beat", "/srv/worker/bin/celery -A shop flower"])
+def test_a_beat_and_a_monitor_have_no_pool_that_a_stop_could_hit(scene, command):
+    scene.service("w.conf", f"[program:w]\ncommand={command}\nstopasgroup=true\n")
+
+    assert scene.codes() == []
+
+
+def test_what_stands_beside_a_unit_of_systemd_holds(scene):
+    scene.service("w.service", "[Service]\nExecStart=/v/bin/celery -A x worker\n")
+    (scene.directory / "w.service.d").mkdir()
+    (scene.directory / "w.service.d" / "override.conf").write_text("[Service]\nKillMode=mixed\n")
+
+    assert scene.codes() == []
 
 
 def test_each_kind_that_can_be_found_has_a_seed():
@@ -407,6 +538,17 @@ def test_a_check_that_fails_is_told_and_keeps_no_other_from_being_done(scene, mo
     scene.settings(CELERY_TASK_TRACK_STARTED=False)
 
     assert scene.codes() == ["not-checked", "started-not-tracked"]
+
+
+def test_a_check_that_fails_before_its_reason_is_found_says_nothing(scene, monkeypatch):
+    def lately(_):
+        raise TablesMissing("on purpose")
+
+    monkeypatch.setattr("celeriac.doctor.checks.starting.CHECKS", (lately,))
+
+    assert scene.codes() == ["not-checked"]
+    _unmigrated(scene)
+    assert scene.codes() == ["migrations-missing"]
 
 
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])

@@ -1,10 +1,11 @@
 """`healthz/` over HTTP: 200 while tasks are taken, 503 and no secrets otherwise."""
 
 import json
+import threading
 
 import pytest
 from django.db import connections
-from django.test import RequestFactory, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
 
 from celeriac.broker import presence
@@ -93,6 +94,43 @@ def test_however_many_ask_the_database_is_asked_once_a_second(ask, worker, broke
             ask(is_new=False)
 
     assert len(seen) < 20  # Not 50 times as many; a slow machine may see a second pass.
+
+
+def test_an_answer_that_takes_long_is_fresh_when_it_is_there_and_asked_for_once(ask, monkeypatch):
+    asked = []
+
+    def slowly(_):
+        asked.append(threading.get_ident())
+        clock_now[0] += 5.0
+        return {"status": "ok"}
+
+    clock_now = [100.0]
+    monkeypatch.setattr(view.time, "monotonic", lambda: clock_now[0])
+    monkeypatch.setattr(view, "_last", None)
+    monkeypatch.setattr(view, "_asked", slowly)
+
+    assert view._recent() == view._recent() == {"status": "ok"}
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("name", ["healthz", "metrics"])
+def test_a_page_that_only_looks_is_in_no_transaction_of_the_request(default_alias, monkeypatch, name):
+    from celeriac.metrics import view as metrics_view
+
+    monkeypatch.setitem(connections[default_alias].settings_dict, "ATOMIC_REQUESTS", True)
+    seen = []
+
+    def look(*_):
+        seen.append(connections[default_alias].in_atomic_block)
+        return {"status": "ok"}
+
+    monkeypatch.setattr(view, "_recent", look)
+    monkeypatch.setattr(metrics_view, "_has_token", look)
+    monkeypatch.setattr(metrics_view, "families", lambda _: [])
+    with override_settings(ROOT_URLCONF="celeriac.urls"):
+        assert Client().get(f"/{name}/").status_code == 200
+
+    assert seen == [False]
 
 
 def test_it_is_mounted_by_one_line():

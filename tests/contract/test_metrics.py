@@ -5,7 +5,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from celery import states
+from celery import Celery, states
 from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client, override_settings
@@ -13,9 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
+from celeriac.broker import clock
 from celeriac.metrics import exposition, families, totals, view
 from celeriac.metrics.durations import LIMITS
-from celeriac.models import TaskTotal, TotalsCursor
+from celeriac.models import ScheduleState, TaskTotal, Tick, TotalsCursor, Worker
 
 NOW = timezone.now()
 TOKEN = {"METRICS_TOKEN": "secret"}
@@ -174,3 +175,61 @@ def test_a_part_that_cannot_be_asked_is_told(default_alias, monkeypatch):
 
     assert 'celeriac_up{part="queues"} 0' in told
     assert "celeriac_workers" in told
+
+
+def samples(names):
+    told = exposition.text(families.families(view.get_app())).splitlines()
+    return dict(line.split() for line in told if line.startswith(names) and "#" not in line)
+
+
+def test_the_lag_of_the_schedule_is_told_once_a_worker_has_carried_it(default_alias):
+    assert samples("celeriac_schedule") == {}
+    now = clock.now()
+    for name, late in (("report", 90), ("later", -60)):
+        due = now - clock.seconds(late)
+        ScheduleState.objects.create(name=name, anchor=0, next_due=due, seen_at=now)
+    for number, (lag, ago) in enumerate(((1, 5), (3, 10), (500, 600))):
+        fired = now - clock.seconds(ago)
+        Tick.objects.create(name=str(number), due=fired - clock.seconds(lag), fired_at=fired)
+
+    with CaptureQueriesContext(connections[default_alias]) as asked:
+        list(families.SOURCES["schedule"](view.get_app()))
+    found = samples("celeriac_schedule")
+
+    assert 90 <= float(found.pop("celeriac_schedule_lag_seconds")) < 150
+    assert found == {
+        "celeriac_schedule_entries": "2",
+        "celeriac_schedule_carried": "1",
+        "celeriac_schedule_tick_lag_seconds": "3",
+    }
+    assert len(asked) <= 4
+
+
+def test_where_workers_have_no_rows_none_is_said_to_be_away():
+    app = Celery("elsewhere", broker="memory://", backend="disabled://", set_as_current=False)
+
+    assert list(families.SOURCES["workers"](app)) == []
+
+
+def test_two_lives_of_one_worker_are_one_sample(default_alias):
+    known = {"node": "one@here", "host": "here", "pool": "prefork", "queues": "celery", "has_lock": True}
+    for pid, concurrency in ((1, 4), (2, 8)):
+        Worker.objects.create(
+            pid=pid, concurrency=concurrency, started_at=clock.now(), beaten_at=clock.now(), **known
+        )
+
+    told = exposition.text(families.families(view.get_app())).splitlines()
+    found = [line for line in told if line.startswith("celeriac_worker_concurrency")]
+    assert found == ['celeriac_worker_concurrency{worker="one@here"} 8']
+
+
+def test_when_nothing_ends_it_is_counted_until_now_all_the_same(begun):
+    assert totals.totals(begun, now=NOW).counted_until == NOW - totals.LAG
+
+
+def test_another_scheduler_has_no_lag_of_ours(default_alias):
+    now = clock.now()
+    ScheduleState.objects.create(name="old", anchor=0, next_due=now - clock.seconds(90), seen_at=now)
+
+    with override_settings(CELERY_BEAT_SCHEDULER="django_celery_beat.schedulers:DatabaseScheduler"):
+        assert samples("celeriac_schedule") == {}

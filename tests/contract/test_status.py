@@ -9,7 +9,7 @@ from django_celery_results.models import TaskResult
 from celeriac.broker import clock, presence
 from celeriac.cli.main import OURS
 from celeriac.cli.status import COMMAND
-from celeriac.models import DeadLetter, Message, PausedQueue, TaskRecord, Worker
+from celeriac.models import DeadLetter, Message, PausedQueue, ScheduleState, TaskRecord, Worker
 from tests.broker import publish
 from tests.results import make_app, results_in
 
@@ -33,7 +33,7 @@ def worker(broker):
 
 
 def test_it_is_a_command_of_ours():
-    assert OURS["status"][0] == COMMAND.run
+    assert OURS["status"][0] == "status:COMMAND"
 
 
 def test_without_a_worker_it_is_69_as_in_celery(status):
@@ -113,7 +113,7 @@ def test_machines_have_it_in_one_document(status, worker, broker, word):
 
     found = json.loads(said)
     assert code == 2
-    assert list(found) == ["status", "problems", "nodes", "workers", "queues", "pace"]
+    assert list(found) == ["status", "problems", "nodes", "workers", "queues", "pace", "schedule"]
     assert found["status"] == "critical"
     # As Celery's own.
     assert found["nodes"] == {"one@here": {"ok": "pong"}}
@@ -142,3 +142,30 @@ def test_watching_goes_on_until_ctrl_c(status, worker, monkeypatch):
 
     assert (code, slept) == (0, [0.5, 0.5, 0.5])
     assert said.count("1 node online.") == 3
+
+
+def noted(alias, name, *, due_in, seen_ago=0):
+    now = clock.now()
+    known = {"anchor": 0, "next_due": now + clock.seconds(due_in), "seen_at": now - clock.seconds(seen_ago)}
+    ScheduleState.objects.using(alias).create(name=name, **known)
+
+
+@pytest.mark.parametrize(
+    ("due_in", "seen_ago", "line"),
+    [
+        (90.5, 10, "schedule 2 entries, next 'report' in 1 m 30 s"),
+        (-90.5, 10, "schedule 2 entries, 'report' overdue for 1 m 30 s"),
+        (90.5, 300, "schedule 2 entries, which no worker carries"),
+    ],
+)
+def test_the_schedule_has_a_line_once_a_worker_has_carried_it(status, worker, broker, due_in, seen_ago, line):
+    assert "schedule" not in status()[1]
+    noted(broker, "report", due_in=due_in, seen_ago=seen_ago)
+    noted(broker, "later", due_in=3600, seen_ago=seen_ago + 30)
+    # Out of the settings since an hour; its row goes later.
+    noted(broker, "gone", due_in=-3600, seen_ago=3600)
+
+    assert line in status()[1].splitlines()
+    found = json.loads(status("--json")[1])["schedule"]
+    assert (found["entries"], found["next_name"]) == (2, "report")
+    assert found["is_carried"] is (seen_ago == 10)

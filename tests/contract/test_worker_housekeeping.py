@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.test import override_settings
 from django.utils import timezone
 from django_celery_results.models import TaskResult
@@ -138,3 +139,22 @@ def test_an_error_ends_neither_the_thread_nor_the_worker(app, alias, old, monkey
         keeper.stop()
 
     assert "could not be deleted" in caplog.text
+
+
+def test_a_project_without_our_tables_is_told_of_nothing(app, alias, monkeypatch, caplog):
+    tries = []
+
+    def tidy(_):
+        tries.append(1)
+        connections[alias].cursor().execute("SELECT id FROM celeriac_nowhere")
+        yield 0
+
+    monkeypatch.setattr(housekeeping, "tidy", tidy)
+    keeper = Housekeeper(app, first=0.001, period=0.001)
+    keeper.start()
+    try:
+        wait_until(lambda: len(tries) > 1, "the second try")
+    finally:
+        keeper.stop()
+
+    assert "could not be deleted" not in caplog.text

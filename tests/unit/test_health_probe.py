@@ -12,6 +12,7 @@ from django.test import override_settings
 from celeriac.broker import runtime
 from celeriac.cli import health
 from celeriac.health import __main__, place, probe, sign
+from celeriac.worker import marking
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no signs of life here")
 
@@ -164,3 +165,45 @@ def _seconds(directory):
     subprocess.run([sys.executable, "-m", "celeriac.health", "--directory", str(directory)], check=False)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_no_sign_is_left_in_a_directory_that_others_can_have_prepared(directory, tmp_path, is_link, caplog):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    file = kept / "1-1.worker"
+    file.write_text("of somebody else")
+    silent(file, 4000)
+    if is_link:
+        (directory / "health").symlink_to(kept)
+    else:
+        kept.rename(directory / "health")
+        (directory / "health").chmod(0o777)
+        file = directory / "health" / file.name
+
+    sign.begin("one@here")
+
+    assert "will not find this worker" in caplog.text
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_only_signs_of_life_are_swept(living, directory):
+    other = directory / "health" / "notes.txt"
+    other.write_text("mine")
+    silent(other, 4000)
+
+    sign._sweep(directory / "health")
+
+    assert other.exists()
+
+
+def test_a_task_within_a_task_of_a_solo_worker_does_not_end_its_work(living, directory):
+    for step, state in (
+        (marking._working, place.WORKING),
+        (marking._working, place.WORKING),
+        (marking._turning, place.WORKING),
+        (marking._turning, place.RUNNING),
+    ):
+        step()
+        (found,) = probe.look(place.directory(str(directory))).workers
+        assert found[0].state == state

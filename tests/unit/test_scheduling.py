@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from celery import Celery
+from celery.beat import Scheduler
 from django.db import OperationalError
 
 from celeriac.worker import scheduling
@@ -75,3 +76,24 @@ def test_a_beat_beside_it_is_warned(caplog):
 
     scheduling._warn(worker(beat_scheduler=THEIRS))
     assert caplog.text == ""
+
+
+def test_what_a_beat_sends_says_whose_task_it_is():
+    app = Celery("scheduling", broker="memory://", set_as_current=False)
+    app.conf.beat_schedule = {
+        "each": {"task": "shop.poll", "schedule": 1.0, "options": {"headers": {"x": 1}, "queue": "mails"}}
+    }
+    sent = []
+    beat = Scheduler(app, lazy=True)
+    beat.setup_schedule()
+    beat.send_task = lambda *_, **options: sent.append(options)
+
+    scheduling._on_beat(SimpleNamespace(app=app, scheduler=beat))
+    for _ in range(2):
+        beat.apply_async(beat.schedule["each"])
+
+    for options in sent:
+        assert options["queue"] == "mails"
+        headers = options["headers"]
+        assert (headers["periodic_task_name"], headers["x"]) == ("each", 1)
+    assert len(sent) == 2

@@ -69,7 +69,7 @@ def _made(_name: str, alias: str, configured: str | None) -> Path | None:
         return None
     try:
         _make(wanted)
-        fault = _fault(wanted.lstat(), _owners(trusted))
+        fault = fault_of(wanted, trusted)
         if fault is None:
             _hide_from_git(wanted)
     except OSError:
@@ -83,6 +83,14 @@ def _made(_name: str, alias: str, configured: str | None) -> Path | None:
         )
         return None
     return wanted
+
+
+def fault_of(path: Path, trusted: Path | None) -> str | None:
+    """Why nothing is to be kept there: others may have prepared it. `trusted`: its owner is no stranger.
+
+    Raises OSError.
+    """
+    return _fault(path.lstat(), _owners(trusted))
 
 
 def _make(path: Path) -> None:

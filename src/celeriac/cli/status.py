@@ -4,6 +4,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import Celery
@@ -12,13 +13,16 @@ from celeriac.broker.explaining import in_one_line
 from celeriac.cli import output
 from celeriac.cli.command import Command
 from celeriac.results.backend import DatabaseBackend
-from celeriac.selectors import pace, places, queues, verdicts, workers
+from celeriac.selectors import pace, places, queues, schedules, verdicts, workers
 from celeriac.selectors.readable import in_words
+from celeriac.worker import scheduling
 
 _OK, _WARNING, _CRITICAL, _NOBODY = 0, 1, 2, 69
 _COLOURS = {"ok": "green", verdicts.WARNING: "yellow", verdicts.CRITICAL: "red"}
 #: Celery's own patience.
 _TIMEOUT_SECONDS = 1.0
+#: A scheduler that is up is not that late.
+_LATE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Look:
     problems: list[verdicts.Problem]
     #: None: results are in no database.
     pace: pace.Pace | None
+    #: None: no worker has ever carried it, or CELERY_BEAT_SCHEDULER names another scheduler.
+    schedule: schedules.Outlook | None
 
     @property
     def level(self) -> str:
@@ -79,6 +85,7 @@ def _look(app: Celery, options: Namespace) -> Look:
         queues=[each for each in states if _is_of_interest(each, living)],
         problems=verdicts.problems(states, found),
         pace=pace.pace() if isinstance(app.backend, DatabaseBackend) else None,
+        schedule=None if scheduling.named_elsewhere(app) is not None else schedules.outlook(app),
     )
 
 
@@ -105,6 +112,7 @@ def _document(look: Look) -> dict[str, Any]:
         "workers": [_worker(each) for each in look.workers],
         "queues": [asdict(each) for each in look.queues],
         "pace": None if look.pace is None else asdict(look.pace),
+        "schedule": None if look.schedule is None else asdict(look.schedule),
     }
 
 
@@ -131,6 +139,8 @@ def _lines(look: Look) -> Iterator[str]:
     yield f"queues   {' · '.join(map(_queue, look.queues)) or 'none'}"
     if look.pace is not None:
         yield f"tasks    {_pace(look.pace)}"
+    if look.schedule is not None:
+        yield f"schedule {_schedule(look.schedule)}"
     for node in sorted(look.nodes):
         yield f"->  {node}: OK"
     number = len(look.nodes)
@@ -164,6 +174,18 @@ def _pace(found: pace.Pace) -> str:
     took = "" if found.run_seconds_p95 is None else f", p95 run {in_words(found.run_seconds_p95)}"
     rates = f"in {found.published_per_second:.1f}/s, out {found.ended_per_second:.1f}/s"
     return f"last hour {found.succeeded:,} ok, {found.failed:,} failed{share}{took} · last minute {rates}"
+
+
+def _schedule(found: schedules.Outlook) -> str:
+    parts = [f"{found.entries} {'entry' if found.entries == 1 else 'entries'}"]
+    if not found.is_carried:
+        return f"{parts[0]}, which no worker carries"
+    if found.late_seconds > _LATE_SECONDS:
+        parts += [f"{found.next_name!r} overdue for {in_words(found.late_seconds)}"]
+    elif found.next_due is not None:
+        seconds = (found.next_due - datetime.now(UTC)).total_seconds()
+        parts += [f"next {found.next_name!r} in {in_words(max(0.0, seconds))}"]
+    return ", ".join(parts)
 
 
 def _arguments(parser: ArgumentParser) -> None:

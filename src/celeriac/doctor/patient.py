@@ -130,11 +130,16 @@ class Patient:
     @cached_property
     def told(self) -> dict[str, dict[str, Any]]:
         """What each worker that is asked says of itself, by its node; whoever has no row is asked too."""
-        if not self.living and self.workers_have_rows:
+        if not self.can_ask or (not self.living and self.workers_have_rows):
             return {}
         with in_one_line(self.app):
             replies = self.app.control.broadcast(COMMAND, reply=True, timeout=_ANSWER_SECONDS) or []
         return {node: said for reply in replies for node, said in reply.items() if isinstance(said, dict)}
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether workers hear of questions."""
+        return bool(self.conf.worker_enable_remote_control)
 
     @property
     def workers_have_rows(self) -> bool:

@@ -65,18 +65,21 @@ def kinds() -> list[Kind]:
 def examine(patient: Patient, *, is_production: bool) -> list[Finding]:
     """Every finding, errors first."""
     found: list[Finding] = []
+    undone: list[Finding] = []
     for module in MODULES:
         for check in module.CHECKS:
-            found += _done(check, patient, found)
+            found += _done(check, patient, undone)
+    # A check may come before the one that finds why it fails.
+    if not any(each.kind.code in _CAUSES for each in found):
+        found += undone
     told = [each for each in found if is_production or not each.kind.is_of_production]
     return sorted(told, key=lambda each: not each.is_error)
 
 
-def _done(check: Check, patient: Patient, before: list[Finding]) -> Iterator[Finding]:
+def _done(check: Check, patient: Patient, undone: list[Finding]) -> Iterator[Finding]:
     try:
         yield from list(check(patient))
     except (Error, CeleriacError) as error:
-        if not any(each.kind.code in _CAUSES for each in before):
-            yield NOT_CHECKED.found(f"{check.__name__.strip('_')}: {failures.first_line(error)}")
+        undone.append(NOT_CHECKED.found(f"{check.__name__.strip('_')}: {failures.first_line(error)}"))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are worth having
         yield NOT_CHECKED.found(f"{check.__name__.strip('_')}: {error!r}")

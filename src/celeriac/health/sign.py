@@ -12,6 +12,7 @@ from celeriac.health import place
 
 logger = logging.getLogger(__name__)
 
+_DRAFT = ".draft"
 #: A file is younger than this before its lock is taken.
 _TOO_YOUNG_SECONDS = 60.0
 
@@ -61,12 +62,16 @@ def begin(node: str) -> None:
     global _own
     end()
     # Windows has neither these locks nor a user's own place.
-    found = place.directory(options().runtime_directory) if hasattr(os, "mkfifo") else None
+    configured = options().runtime_directory
+    found = place.directory(configured) if hasattr(os, "mkfifo") else None
     if found is None:
         return
     directory = Path(found)
     try:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fault = runtime.fault_of(directory, Path(configured) if configured else None)
+        if fault is not None:
+            raise OSError(f"{directory} {fault}")
         _sweep(directory)
         _own = _made(directory, node)
     except OSError as error:
@@ -97,7 +102,7 @@ def end() -> None:
 def _made(directory: Path, node: str) -> Sign:
     name = f"{os.getpid()}-{time.time_ns()}"
     # Under another name until it is whole and locked.
-    draft = directory / f"{name}.draft"
+    draft = directory / f"{name}{_DRAFT}"
     fd = runtime.try_lock(draft)
     assert fd is not None  # Nobody else knows its name.
     text = f"{place.CONNECTING.ljust(place.STATE_LENGTH)}\n{node}\n{os.getpid()}\n"
@@ -110,6 +115,8 @@ def _made(directory: Path, node: str) -> Sign:
 def _sweep(directory: Path) -> None:
     """Remove what workers left that were killed."""
     for path in directory.iterdir():
+        if path.suffix not in {place.SUFFIX, _DRAFT}:
+            continue
         with suppress(OSError):
             if time.time() - path.stat().st_mtime < _TOO_YOUNG_SECONDS:
                 continue

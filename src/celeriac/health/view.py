@@ -1,5 +1,6 @@
 """`healthz/`: whether tasks are taken, for a monitor or a load balancer; numbers only, and cheap to ask."""
 
+import threading
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from celeriac.app import get_app
 from celeriac.conf import options
+from celeriac.database.requests import outside_of_transactions
 from celeriac.errors import CeleriacError
 from celeriac.health.available import is_available
 from celeriac.selectors.queues import queues
@@ -19,8 +21,11 @@ from celeriac.selectors.queues import queues
 _FRESH_SECONDS = 1.0
 
 _last: tuple[float, dict[str, Any]] | None = None
+#: Who asks while another one does has that one's answer.
+_asking = threading.Lock()
 
 
+@outside_of_transactions
 @never_cache
 @require_safe
 def healthz(_: HttpRequest) -> JsonResponse:
@@ -31,10 +36,12 @@ def healthz(_: HttpRequest) -> JsonResponse:
 
 def _recent() -> dict[str, Any]:
     global _last
-    now = time.monotonic()
-    if _last is None or now - _last[0] > _FRESH_SECONDS:
-        _last = now, _asked(get_app())
-    return _last[1]
+    with _asking:
+        if _last is None or time.monotonic() - _last[0] > _FRESH_SECONDS:
+            found = _asked(get_app())
+            # Fresh from here on: the answer itself may take longer than that.
+            _last = time.monotonic(), found
+        return _last[1]
 
 
 def _asked(app: Celery) -> dict[str, Any]:

@@ -15,8 +15,11 @@ from celeriac.metrics.exposition import Family, number
 from celeriac.metrics.totals import Totals, totals
 from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import results_alias
+from celeriac.selectors import places
 from celeriac.selectors.queues import queues
+from celeriac.selectors.schedules import outlook, worst_tick_seconds
 from celeriac.selectors.workers import workers
+from celeriac.worker import scheduling
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +66,9 @@ def _of_queues(app: Celery) -> list[Family]:
 
 
 def _of_workers(app: Celery) -> list[Family]:
+    if places.of_workers(app) is None:
+        # Nobody knows, and 0 would be an alarm.
+        return []
     up = Family("celeriac_workers", "gauge", "Workers that live, and rows of those that were lost today.")
     slots = Family("celeriac_worker_concurrency", "gauge", "How many tasks a worker runs at once.")
     beat = Family("celeriac_worker_heartbeat_age_seconds", "gauge", "Since its last sign of life.")
@@ -70,7 +76,8 @@ def _of_workers(app: Celery) -> list[Family]:
     living = [each for each in found if each.is_alive]
     up.add(len(living), state="up")
     up.add(len(found) - len(living), state="lost")
-    for worker in living:
+    # A name has one sample: that of its newest life.
+    for worker in {each.node: each for each in living}.values():
         slots.add(worker.concurrency, worker=worker.node)
         beat.add(worker.heartbeat_age_seconds, worker=worker.node)
     return [up, slots, beat]
@@ -111,6 +118,24 @@ def _of_durations(found: Totals) -> Family:
     return ran
 
 
-#: What is asked, by the name of the part. Another part of Celeriac adds its own here when Django is ready, as
-#: the scheduler its lag: `SOURCES["schedule"] = …`.
-SOURCES: dict[str, Source] = {"queues": _of_queues, "workers": _of_workers, "tasks": _of_tasks}
+def _of_schedule(app: Celery) -> list[Family]:
+    if scheduling.named_elsewhere(app) is not None or (found := outlook(app)) is None:
+        return []
+    entries = Family("celeriac_schedule_entries", "gauge", "Entries of the schedule that have not ended.")
+    carried = Family("celeriac_schedule_carried", "gauge", "1: a worker carries the schedule.")
+    late = Family("celeriac_schedule_lag_seconds", "gauge", "How long the most overdue entry has waited.")
+    fired = Family("celeriac_schedule_tick_lag_seconds", "gauge", "Of the last minute's ticks, the latest.")
+    entries.add(found.entries)
+    carried.add(int(found.is_carried))
+    late.add(found.late_seconds)
+    fired.add(worst_tick_seconds(app))
+    return [entries, carried, late, fired]
+
+
+#: What is asked, by the name of the part.
+SOURCES: dict[str, Source] = {
+    "queues": _of_queues,
+    "workers": _of_workers,
+    "tasks": _of_tasks,
+    "schedule": _of_schedule,
+}

@@ -51,17 +51,18 @@ def totals(alias: str, *, now: datetime | None = None) -> Totals:
     A database that cannot be written to, or another who counts right now, leaves them as they are. Raises the
     database's errors when they cannot be read either.
     """
-    until = (now or timezone.now()) - LAG
+    until, is_all = (now or timezone.now()) - LAG, False
     try:
         for _ in range(_MOST_STEPS):
             if not _count_on(alias, until):
+                is_all = True
                 break
     except Error:
         pass  # Locked, or read-only.
     cursor = TotalsCursor.objects.using(alias).filter(pk=1).first()
     return Totals(
         {(row.task_name, row.state): _total(row) for row in TaskTotal.objects.using(alias)},
-        cursor.counted_until if cursor else None,
+        None if cursor is None else max(cursor.counted_until, until if is_all else cursor.counted_until),
     )
 
 

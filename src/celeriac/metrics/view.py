@@ -8,12 +8,14 @@ from django.views.decorators.http import require_safe
 
 from celeriac.app import get_app
 from celeriac.conf import options
+from celeriac.database.requests import outside_of_transactions
 from celeriac.metrics import exposition
 from celeriac.metrics.families import families
 
 _SCHEME = "Bearer "
 
 
+@outside_of_transactions
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:

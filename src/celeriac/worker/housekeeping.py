@@ -16,7 +16,7 @@ from celery import Celery, signals
 from django.db import connections
 
 from celeriac.broker import address
-from celeriac.database import forks
+from celeriac.database import failures, forks
 from celeriac.results import retention
 from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import results_alias
@@ -79,10 +79,12 @@ class Housekeeper:
         while not self._ending.wait(seconds * random.uniform(1, 2)):  # noqa: S311 - not a secret
             try:
                 self._tidy()
-            except Exception:
-                logger.exception(
-                    "Old results, dead letters and ticks could not be deleted; the next try is in an hour."
-                )
+            except Exception as error:
+                # With RabbitMQ or Redis a project may have no tables of ours: nothing is in them.
+                if not failures.is_missing_table(error):
+                    logger.exception(
+                        "Old results, dead letters and ticks could not be deleted; next try in an hour."
+                    )
             seconds = self._period
 
     def _tidy(self) -> None:

@@ -12,6 +12,9 @@ from celeriac.health import place, sign
 _UID = "celeriac.health"
 _SECONDS = 1.0
 
+#: Of the pool `solo`: tasks that run now, one within the other where a task calls another with `apply()`.
+_depth = 0
+
 
 class MarkLoop(bootsteps.StartStopStep):
     """A step of the worker's consumer, started anew with each of its connections."""
@@ -68,8 +71,13 @@ def _stopping(**_: Any) -> None:
 
 
 def _working(**_: Any) -> None:
+    global _depth
+    _depth += 1
     sign.say(place.WORKING)
 
 
 def _turning(**_: Any) -> None:
-    sign.say(place.RUNNING)
+    global _depth
+    # One may end whose begin was not told of.
+    _depth = max(0, _depth - 1)
+    sign.say(place.WORKING if _depth else place.RUNNING)

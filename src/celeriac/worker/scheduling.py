@@ -29,7 +29,7 @@ _MARK = "celeriac_carries_the_schedule"
 def connect() -> None:
     """Follow every worker and every beat of this process; may be called twice."""
     signals.celeryd_init.connect(_take_over, dispatch_uid="celeriac.scheduling")
-    signals.beat_init.connect(_warn, dispatch_uid="celeriac.scheduling.beat")
+    signals.beat_init.connect(_on_beat, dispatch_uid="celeriac.scheduling.beat")
 
 
 def named_elsewhere(app: Celery) -> str | None:
@@ -70,7 +70,26 @@ def _has_database(app: Celery) -> bool:
     return not connections.settings[scheduler.alias_of(app)]["ENGINE"].endswith(".dummy")
 
 
-def _warn(sender: Any, **_: Any) -> None:
+def _on_beat(sender: Any, **_: Any) -> None:
+    _warn(sender)
+    _name_what_it_sends(sender.scheduler)
+
+
+def _name_what_it_sends(beat: Any) -> None:
+    """Celery's own beat does not say whose task it is: results would not show it, nor `doctor` find it."""
+    send = beat.apply_async
+
+    def apply_async(entry: Any, *args: Any, **more: Any) -> Any:
+        given = entry.options or {}
+        headers = {"periodic_task_name": entry.name, **(given.get("headers") or {})}
+        # What follows it is made of it.
+        entry.options = {**given, "headers": headers}
+        return send(entry, *args, **more)
+
+    beat.apply_async = apply_async
+
+
+def _warn(sender: Any) -> None:
     """A beat beside our scheduler fires everything a second time."""
     if named_elsewhere(sender.app) is None:
         logger.warning(

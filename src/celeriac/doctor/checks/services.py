@@ -8,6 +8,9 @@ from pathlib import Path
 from celeriac.doctor.finding import Finding, Kind, Level
 from celeriac.doctor.patient import Patient
 
+#: A beat or a monitor has no pool whose processes a stop could hit.
+_WORKERS = re.compile(r"(?<![\w/.-])(?:worker|start|multi)\b")
+_OTHERS = re.compile(r"(?<![\w/.-])(?:beat|flower)\b")
 _SECONDS = {"": 1, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hr": 3600}
 #: Of supervisord and of systemd.
 _DEFAULT_STOP = {"supervisord": 10.0, "systemd": 90.0}
@@ -52,12 +55,16 @@ def _sections(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         interpolation=None, strict=False, inline_comment_prefixes=(";",), allow_no_value=True
     )
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        # What is written beside a unit of systemd, as by `systemctl edit`, holds before it.
+        for part in (path, *sorted(path.with_name(f"{path.name}.d").glob("*.conf"))):
+            parser.read_string(part.read_text(encoding="utf-8"))
     except (OSError, Error, UnicodeDecodeError):
         return
     for section in parser.sections():
         given = {key: (value or "").strip() for key, value in parser.items(section)}
-        if re.search(r"\bcelery\b", given.get("command", "") or given.get("execstart", "")):
+        command = given.get("command", "") or given.get("execstart", "")
+        is_other = _OTHERS.search(command) and not _WORKERS.search(command)
+        if re.search(r"\bcelery\b", command) and not is_other:
             yield section, given
 
 

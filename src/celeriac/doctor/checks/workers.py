@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from celeriac.conf import options
 from celeriac.doctor.finding import Finding, Kind, Level
@@ -80,7 +81,8 @@ KINDS = (NONE, SILENT, KILLED, MUTE, VERSIONS, OLD_CODE, CLOCK, DEBUG, ROOT)
 
 
 def _lives(patient: Patient) -> Iterator[Finding]:
-    if not (patient.living if patient.workers_have_rows else patient.told):
+    can_tell = patient.workers_have_rows or patient.can_ask
+    if can_tell and not (patient.living if patient.workers_have_rows else patient.told):
         yield NONE.found("No worker is there.")
     overdue = options().lost_after_seconds
     for worker in patient.workers:
@@ -92,7 +94,7 @@ def _lives(patient: Patient) -> Iterator[Finding]:
 
 
 def _answers(patient: Patient) -> Iterator[Finding]:
-    for worker in patient.living:
+    for worker in patient.living if patient.can_ask else ():
         if worker.node not in patient.told:
             yield MUTE.found(f"{worker.node} (pid {worker.pid} on {worker.host}) lives and does not answer.")
 
@@ -100,7 +102,7 @@ def _answers(patient: Patient) -> Iterator[Finding]:
 def _versions(patient: Patient) -> Iterator[Finding]:
     here = about.about()["versions"]
     for package, version in here.items():
-        found = {node: said["versions"].get(package) for node, said in patient.told.items()}
+        found = {node: said["versions"].get(package) for node, said in _told(patient).items()}
         others = {node: other for node, other in found.items() if other != version}
         if others:
             node, other = min(others.items())
@@ -110,7 +112,7 @@ def _versions(patient: Patient) -> Iterator[Finding]:
 def _code(patient: Patient) -> Iterator[Finding]:
     assert patient.task_names is not None  # They are imported.
     here = about.code_of(patient.app)
-    others = sorted(node for node, said in patient.told.items() if said["code"] not in {here, None})
+    others = sorted(node for node, said in _told(patient).items() if said["code"] not in {here, None})
     if others:
         yield OLD_CODE.found(f"The tasks of {', '.join(others)} are not those that are here.")
 
@@ -119,18 +121,23 @@ def _clocks(patient: Patient) -> Iterator[Finding]:
     # Whoever answers said so within the time that was waited.
     assert patient.told is not None
     now = time.time()
-    for node, said in sorted(patient.told.items()):
+    for node, said in sorted(_told(patient).items()):
         ahead = float(said["now"]) - now
         if abs(ahead) > _SKEW_SECONDS:
             yield CLOCK.found(f"{node} is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}.")
 
 
 def _processes(patient: Patient) -> Iterator[Finding]:
-    for node, said in sorted(patient.told.items()):
+    for node, said in sorted(_told(patient).items()):
         if said["is_debug"]:
             yield DEBUG.found(f"{node} runs with DEBUG.")
         if said["is_root"]:
             yield ROOT.found(f"{node} runs as root.")
+
+
+def _told(patient: Patient) -> dict[str, dict[str, Any]]:
+    """Without those that do not know the question: of an older version, or without Celeriac."""
+    return {node: said for node, said in patient.told.items() if "versions" in said}
 
 
 CHECKS = (_lives, _answers, _versions, _code, _clocks, _processes)
