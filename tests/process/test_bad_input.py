@@ -152,11 +152,13 @@ def test_a_server_that_is_away_is_named(sqlite_project: Project) -> None:
 
         line = fails(sqlite_project.manage("celery", "start", check=False))
 
-        asked = asks(sqlite_project, "status")
+        asked = asks(sqlite_project, "inspect", "ping")
+        ours = asks(sqlite_project, "status")
 
     assert "Database 'default' cannot be reached" in line
     assert "database 'default' cannot be reached" in asked
-    for said in (line, asked):
+    assert "A database cannot be reached" in ours
+    for said in (line, asked, ours):
         assert str(port) in said
         assert said.endswith("Start it, or correct DATABASES.")
         assert "secret" not in said
@@ -194,7 +196,7 @@ def test_a_second_worker_of_the_same_name_does_not_start(database_project: Proje
         (["strt"], "No such command 'strt'"),
         (["start", "--concurency", "2"], "--concurency"),
         (["start", "--pool-start-method", "nix"], "celery: --pool-start-method 'nix' is unknown."),
-        (["discovered", "--jsn"], "celery: discovered has no option '--jsn'."),
+        (["discovered", "--jsn"], "celery: discovered: no option '--jsn'; did you mean --json?"),
     ],
     ids=["command", "option", "value", "option of ours"],
 )
@@ -224,7 +226,7 @@ def test_a_command_ends_in_one_line_when_the_broker_is_away(sqlite_project: Proj
         sqlite_project.add_settings(f'CELERY_BROKER_URL = "{scheme}://me:secret@{address}/"')
 
         asked = asks(sqlite_project, "inspect", "ping")
-        called = fails(sqlite_project.manage("celery", "call", "tasks.add", check=False))
+        called = fails(sqlite_project.manage("celery", "call", "tasks.add", "1", "1", check=False))
 
     # Before 5.7 the first line is ours, from then on Celery's.
     assert (

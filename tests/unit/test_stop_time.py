@@ -16,6 +16,9 @@ def app(*, tasks=({},), **settings):
     for number, options in enumerate(tasks):
         made.task(nothing, name=f"task{number}", shared=False, **options)
     made.finalize()
+    # What other tests of this process share with every app.
+    for name in [name for name in made.tasks if not name.startswith(("task", "celery."))]:
+        made.tasks.unregister(name)
     return made
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from celery import Celery
 from django.db import DatabaseError
 
+from celeriac.broker.explaining import in_one_line
 from celeriac.cli import engine, output
 from celeriac.errors import CeleriacError
 
@@ -38,7 +39,8 @@ class Command:
             output.line(parser.format_help().rstrip())
             return 0
         try:
-            return self.work(app, parser.parse_args(words))
+            with in_one_line(app):
+                return self.work(app, parser.parse_args(words))
         except DatabaseError as error:
             raise engine.explained(error) from error
 

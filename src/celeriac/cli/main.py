@@ -31,6 +31,8 @@ OURS: dict[str, tuple[str, str]] = {
     "tasks": ("tasks:COMMAND", "find tasks by a query, or show one with its tracebacks"),
     "workers": ("workers:COMMAND", "list the workers that live with what they run"),
 }
+#: These say themselves what is wrong with the broker, or do not ask for it.
+_WITHOUT_BROKER = frozenset({"start", "discovered", "doctor", "health", "service"})
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     # The doctor is there for those whose app cannot be used.
     app = app_as_it_is() if word == "doctor" else get_app()
     if word in OURS:
+        if word not in _WITHOUT_BROKER:
+            preflight.broker_alias(app)
         global_options.use(leading, app, word=word)
         return _run(word)(app, django_options.taken(rest[1:]))
     preflight.broker_alias(app)
