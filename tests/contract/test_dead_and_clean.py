@@ -13,7 +13,7 @@ from celeriac.cli.clean import COMMAND as CLEAN
 from celeriac.cli.dead import COMMAND as DEAD
 from celeriac.cli.queues import COMMAND as QUEUES
 from celeriac.errors import CeleriacError, QueryError
-from celeriac.models import Attempt, DeadLetter, Message, MessageState, TaskRecord
+from celeriac.models import Attempt, DeadLetter, Message, MessageState, Revocation, TaskRecord
 from tests.contract.test_replay import bury_all
 from tests.results import publishing_app
 
@@ -152,6 +152,36 @@ def test_clean_takes_another_age(ran, alias, old):
     assert ran(CLEAN, "--older-than", "0s", "--dead-letters-older-than", "0s", "--yes")[0] == 0
 
     assert left(alias) == [[], [], [], []]
+
+
+def test_clean_counts_each_row_once_however_old_it_is(ran, alias, old):
+    """What is ten times as old is meant twice: as what ended, and as what nobody ends any more."""
+    then = timezone.now() - timedelta(days=30)
+    TaskRecord.objects.using(alias).filter(task_id="old").update(published_at=then, finished_at=then)
+    TaskResult.objects.using(alias).filter(task_id="old").update(date_done=then)
+    TaskResult.objects.using(alias).create(task_id="never", status="PENDING")
+    TaskResult.objects.using(alias).filter(task_id="never").update(date_done=then)
+    Revocation.objects.using(alias).create(value="old")
+    Revocation.objects.using(alias).update(revoked_at=then - timedelta(days=30))
+
+    _, counted, _ = ran(CLEAN, "--dry-run", "--json")
+    _, done, _ = ran(CLEAN, "--yes", "--json")
+
+    assert counted["would_delete"] == {"task results": 2, "task records": 1, "revocations": 1}
+    assert done["deleted"] == {**counted["would_delete"], "attempts": 1}
+
+
+def test_what_comes_while_somebody_thinks_is_not_deleted(ran, alias, dead, monkeypatch):
+    def think(question, *, is_given):
+        DeadLetter.objects.using(alias).create(
+            queue="celery", payload="{}", deliveries=1, reason="new", died_at=clock.now()
+        )
+        return True
+
+    monkeypatch.setattr("celeriac.cli.output.is_confirmed", think)
+
+    assert ran(DEAD, "delete", "--all") == (0, "3 deleted.\n", "")
+    assert DeadLetter.objects.using(alias).get().reason == "new"
 
 
 def test_what_waits_is_moved_to_another_queue(ran, app, alias, dead):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from contextlib import closing
 
 import pytest
@@ -249,10 +250,30 @@ def test_revoked_tasks_are_remembered(ran, ran_as_json, default_alias, pay, fail
     assert Revocation.objects.using(default_alias).count() == 3
 
 
+def test_a_task_that_is_named_twice_is_there(ran, pay):
+    task_id = pay.delay("mine").id
+
+    assert ran(REVOKE, task_id, task_id[:8])[0] == 0
+
+
+def test_what_is_published_while_somebody_thinks_is_not_revoked(ran, default_alias, pay, monkeypatch):
+    waits = pay.delay("mine").id
+    monkeypatch.setattr("celeriac.cli.output.is_confirmed", lambda *_, **__: bool(pay.delay("new").id))
+
+    assert ran(REVOKE, "--query", "type:shop.pay")[1].startswith("1 revoked:")
+    assert list(Revocation.objects.using(default_alias).values_list("value", flat=True)) == [waits]
+
+
+def test_a_signal_that_no_worker_knows_is_a_slip(app):
+    with pytest.raises(CeleriacError, match="'SIGKIL' is no signal"):
+        REVOKE.run(app, ["8f", "--terminate", "--signal", "SIGKIL"])
+
+
 @pytest.mark.parametrize(
     ("words", "args", "kwargs"),
     [
         (["-a", "[1, 2]", "-k", '{"b": "x"}'], [1, 2], {"b": "x"}),
+        (["NaN", "b=Infinity"], ["NaN"], {"b": "Infinity"}),
         (["1", "two", "[3]", "b=true", "c=x=y"], [1, "two", [3]], {"b": True, "c": "x=y"}),
         (["--args=[1]", "--queue", "mails", "b=2"], [1], {"b": 2}),
     ],
@@ -288,6 +309,21 @@ def test_a_call_takes_celerys_options(ran, default_alias, pay):
     record = TaskRecord.objects.using(default_alias).get()
     assert (record.eta is not None, record.expires.year, record.priority) == (True, 2099, 3)
     assert Message.objects.using(default_alias).get().available_at > clock.now()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--wait", "nan"], "'nan' is no number of seconds"),
+        (["--countdown", "1e12"], "'1e12' is no number of seconds"),
+        (["--expires", "inf"], "'inf' is no number of seconds"),
+        (["--serializer", "foo"], "No encoder installed for foo"),
+        (["--exchange", "nowhere", "--routing-key", "x"], "No queue is bound to exchange 'nowhere'"),
+    ],
+)
+def test_what_no_call_can_be_sent_with_is_one_line(app, pay, words, said):
+    with pytest.raises(CeleriacError, match=said):
+        CALL.run(app, ["shop.pay", "mine", *words])
 
 
 def test_a_call_of_no_task_is_a_slip_or_anothers(ran, app, pay, default_alias):
@@ -337,6 +373,18 @@ def test_a_task_runs_here_and_nothing_is_published(ran, ran_as_json, app, defaul
     assert found["error"] == "ValueError: refused"
     assert not Message.objects.using(default_alias).exists()
     assert not TaskRecord.objects.using(default_alias).exists()
+
+
+def test_what_a_task_prints_or_returns_does_not_break_the_json(ran, app):
+    def odd():
+        sys.stdout.write("working\n")
+        return {(1, 2): "\udc80"}
+
+    app.task(odd, name="shop.odd", shared=False)
+
+    code, said, complaint = ran(RUN, "shop.odd", "--json")
+
+    assert (code, json.loads(said)["result"], complaint) == (0, "{(1, 2): '\\udc80'}", "working\n")
 
 
 def test_queues_are_listed_and_purged(ran, ran_as_json, default_alias, pay):

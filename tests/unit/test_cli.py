@@ -186,6 +186,11 @@ def test_an_unknown_command_is_celerys_usage_error(capfd):
     assert "No such command 'pingg'" in capfd.readouterr().err
 
 
+def test_a_slip_in_our_words_is_told_by_ours():
+    with pytest.raises(CeleriacError, match=r"no command 'doctr'\. Did you mean doctor\?"):
+        main.main(["doctr"])
+
+
 def test_help_names_our_commands_and_celerys(capfd):
     assert main.main(["--help"]) == 0
 
@@ -223,6 +228,15 @@ def test_an_error_of_ours_is_one_line_and_code_2(monkeypatch, capsys):
 
     assert ended.value.code == 2
     assert capsys.readouterr().err.splitlines() == ["celery: CELERIAC has no key 'X'."]
+
+
+def test_call_command_prints_where_it_is_told_to(capsys):
+    out = io.StringIO()
+
+    call_command("celery", "tasks", "--help", stdout=out)
+
+    assert "celery tasks" in out.getvalue()
+    assert capsys.readouterr().out == ""
 
 
 def test_call_command_raises_command_error():

@@ -1,5 +1,8 @@
 """A command of ours: its help, its options, and what is said of a slip."""
 
+import io
+import json
+import os
 from datetime import UTC, datetime
 
 import pytest
@@ -57,6 +60,47 @@ def test_a_slip_is_one_line_that_helps(words, said):
     assert str(error.value).startswith(f"probe: {said}")
     assert str(error.value).endswith("Its options: manage.py celery probe --help")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("query", ["-queue:slow", "-type:mail.* state:failed"])
+def test_a_query_may_begin_with_a_minus(capsys, query):
+    def arguments(parser):
+        parser.add_argument("--query")
+        parser.add_argument("--terminate", "-t", action="store_true")
+
+    def work(app, options):
+        output.document([options.query, options.terminate])
+        return 0
+
+    command = Command("probe", "", "probe", work, arguments)
+
+    assert command.run(APP, ["--query", query]) == 0
+    assert json.loads(capsys.readouterr().out) == [query, False]
+
+
+def test_whoever_reads_may_have_had_enough(monkeypatch):
+    """`celery tasks | head -1`."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    pipe = os.fdopen(theirs, "w")
+    monkeypatch.setattr("sys.stdout", pipe)
+
+    assert COMMAND.run(APP, []) == 141
+    pipe.write("the interpreter flushes at its end")
+    pipe.close()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_what_an_output_cannot_say_is_escaped(monkeypatch, encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    monkeypatch.setattr("sys.stdout", stream)
+
+    output.document({"name": "Łódź \udc80"})
+    output.line("Łódź")
+
+    text = stream.detach().getvalue().decode(encoding)
+    assert json.loads(text[: text.index("}") + 1]) == {"name": "Łódź \udc80"}
+    assert text.endswith("\nŁódź\n" if encoding == "utf-8" else "\n\\u0141ód\\u017a\n")
 
 
 def test_a_missing_table_is_explained():

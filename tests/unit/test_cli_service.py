@@ -2,8 +2,11 @@
 
 import json
 import os
+import pwd
+import stat
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,6 +74,31 @@ def test_files_are_written_once_and_never_over_another(tmp_path, capsys):
     assert capsys.readouterr().out == f"{file}\twritten\n{file}\tunchanged\n{file}\treplaced\n"
 
 
+def test_what_is_replaced_keeps_its_mode_and_no_link_is_followed(tmp_path):
+    write = ("procfile", "--name", "jobs", "--write", str(tmp_path), "--force")
+    other, file = tmp_path / "other", tmp_path / "Procfile"
+    other.write_text("theirs")
+    (tmp_path / ".Procfile.new").symlink_to(other)
+    file.write_text("with a secret")
+    file.chmod(0o600)
+
+    assert run(*write) == 0
+
+    assert other.read_text() == "theirs"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_variable_that_no_line_can_have_is_named_and_not_shown(monkeypatch):
+    monkeypatch.setenv("KEY", "-----BEGIN\nsecret")
+
+    with pytest.raises(
+        CeleriacError, match="KEY has a sign that no line of a systemd file can have"
+    ) as error:
+        run("systemd", "--env", "KEY")
+
+    assert "secret" not in str(error.value)
+
+
 def test_options_of_start_and_variables_go_along(capsys, monkeypatch):
     monkeypatch.setenv("REGION", "north")
 
@@ -125,7 +153,12 @@ def test_root_is_told_that_the_tasks_would_be_roots(capsys):
 @pytest.mark.parametrize(("number", "user"), [(1000, "ann"), (0, ROOT.owner())])
 def test_the_user_is_who_asks_and_for_root_the_owner_of_the_project(capsys, monkeypatch, number, user):
     monkeypatch.setattr(os, "geteuid", lambda: number)
-    monkeypatch.setenv("LOGNAME", "ann")
+    known = pwd.getpwuid
+    monkeypatch.setattr(
+        pwd, "getpwuid", lambda uid: SimpleNamespace(pw_name="ann") if uid == 1000 else known(uid)
+    )
+    # As behind `runuser -u ann`.
+    monkeypatch.setenv("LOGNAME", "root")
 
     run("systemd", "--json")
 

@@ -196,6 +196,15 @@ def test_a_dockerfile_that_is_there_is_the_image(tmp_path):
     assert one(replace(PLAN, directory=tmp_path, program=("-m", "django")), "docker").name.endswith(".yaml")
 
 
+def test_no_name_ends_the_comment_of_launchd():
+    plan = replace(PLAN, stop=StopTime(60, "It is of a-----b.", is_too_short=False))
+
+    comment = one(plan, "launchd").text.partition("<!--")[2].partition("-->")[0]
+
+    assert "--" not in comment
+    plistlib.loads(one(plan, "launchd").text.encode())
+
+
 def test_launchd_waits_for_the_tasks_and_starts_again():
     file = one(PLAN, "launchd")
     found = plistlib.loads(file.text.encode())

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kombu.exceptions import EncodeError, OperationalError
+from kombu.exceptions import EncodeError, OperationalError, SerializerNotInstalled
 
 from celeriac.broker.errors import BrokerConnectionLost
 from celeriac.broker.payload import too_deep
 from celeriac.broker.refusal import MessageRefused
 from celeriac.database import failures
-from celeriac.errors import Unreachable
+from celeriac.errors import CeleriacError, Unreachable
 
 
 @contextmanager
@@ -48,3 +48,5 @@ def in_one_line(app: Any) -> Iterator[None]:
             uri = app.connection_for_write().as_uri()
             text = f"The broker {uri} cannot be reached: {text}. Start it, or correct CELERY_BROKER_URL."
         raise Unreachable(text) from error
+    except SerializerNotInstalled as error:
+        raise CeleriacError(f"{error}. Install it, or name another serializer.") from error

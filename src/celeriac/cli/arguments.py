@@ -75,9 +75,14 @@ def _json(text: str, kind: type, advice: str) -> Any:
     return found
 
 
+def _no_json(word: str) -> Any:
+    """NaN and Infinity are a text: JSON has no such numbers."""
+    raise ValueError(word)
+
+
 def _value(word: str) -> Any:
     """A number, true, a list: what JSON is; everything else is a text."""
     try:
-        return json.loads(word)
+        return json.loads(word, parse_constant=_no_json)
     except (ValueError, RecursionError):
         return word

@@ -8,6 +8,7 @@ from celery import Celery
 from celery.exceptions import TimeoutError as NotReadyInTime
 from celery.utils.time import maybe_iso8601
 
+from celeriac.broker.errors import BrokerRefused
 from celeriac.broker.explaining import in_one_line
 from celeriac.cli import arguments, output
 from celeriac.cli.command import Command
@@ -15,6 +16,8 @@ from celeriac.errors import CeleriacError
 from celeriac.selectors import readable
 
 _TIMED_OUT = 124
+#: A hundred years.
+_LONGEST_SECONDS = 3_155_760_000
 #: Options of Celery's own that it hands on as they are.
 _HANDED_ON = ("countdown", "eta", "expires", "serializer", "queue", "exchange", "routing_key", "priority")
 
@@ -39,6 +42,8 @@ def _sent(app: Celery, task: Any, wanted: arguments.Call, how: dict[str, Any]) -
             if task is None:
                 return app.send_task(wanted.name, wanted.args, wanted.kwargs, **how)
             return task.apply_async(wanted.args, wanted.kwargs, **how)
+        except BrokerRefused as error:
+            raise CeleriacError(str(error)) from error
         except TypeError as error:
             raise CeleriacError(f"{wanted.name} does not take these arguments: {error}.") from error
 
@@ -72,7 +77,9 @@ def _say(
     options: Namespace, result: Any, state: str | None, value: Any = None, error: str | None = None
 ) -> None:
     if options.json:
-        output.document({"task_id": result.id, "state": state, "result": value, "error": error})
+        output.document(
+            {"task_id": result.id, "state": state, "result": output.as_json(value), "error": error}
+        )
         return
     output.line(result.id)
     if error is not None:
@@ -83,7 +90,7 @@ def _say(
 
 def _arguments(parser: ArgumentParser) -> None:
     arguments.add(parser)
-    parser.add_argument("--countdown", type=float, metavar="SECONDS", help="not before so many seconds")
+    parser.add_argument("--countdown", type=_seconds, metavar="SECONDS", help="not before so many seconds")
     parser.add_argument(
         "--eta", type=_moment, metavar="TIME", help="not before this moment, as ISO 8601 has it"
     )
@@ -95,7 +102,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--serializer", help="for its arguments (as the task has it)")
     parser.add_argument("--exchange", help="by this exchange")
     parser.add_argument("--routing-key", metavar="KEY", help="by this routing key")
-    parser.add_argument("--wait", type=float, metavar="SECONDS", help="wait so long for what it comes to")
+    parser.add_argument("--wait", type=_seconds, metavar="SECONDS", help="wait so long for what it comes to")
     parser.add_argument("--unknown", action="store_true", help="send it whatever its name is")
 
 
@@ -110,10 +117,22 @@ def _moment(text: str) -> datetime:
 
 
 def _moment_or_seconds(text: str) -> datetime | float:
+    return _seconds(text) if _is_number(text) else _moment(text)
+
+
+def _seconds(text: str) -> float:
+    """Not `nan`, for which nobody waits long enough, and nothing that is behind the end of time."""
+    if not _is_number(text) or not abs(found := float(text)) < _LONGEST_SECONDS:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds")
+    return found
+
+
+def _is_number(text: str) -> bool:
     try:
-        return float(text)
+        float(text)
     except ValueError:
-        return _moment(text)
+        return False
+    return True
 
 
 COMMAND = Command(

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from celery import Celery, states
+from celery import Celery
 from django.db.models import QuerySet
-from django_celery_results.models import TaskResult
 
 from celeriac.cli import bulk, output
 from celeriac.cli.command import Command
@@ -53,17 +52,11 @@ def _tables(app: Celery, options: Namespace) -> Iterator[QuerySet[Any]]:
 
 def _counts(app: Celery, options: Namespace) -> Counter[str]:
     """What is there now; attempts and parts of chords are found when what they belong to is gone."""
-    counts: Counter[str] = Counter()
-    has_ended = False
+    found: dict[str, list[QuerySet[Any]]] = {}
     for rows in _tables(app, options):
-        if rows.model is TaskResult:
-            # The second time those that never ended are meant.
-            counted = rows.exclude(status__in=states.READY_STATES) if has_ended else rows
-            has_ended = True
-        else:
-            counted = rows
-        counts[_name(rows)] += counted.order_by().count()
-    return counts
+        found.setdefault(_name(rows), []).append(rows.order_by().values("pk"))
+    # A row that is meant twice is deleted once.
+    return Counter({name: first.union(*more).count() for name, (first, *more) in found.items()})
 
 
 def _older_than(app: Celery, options: Namespace) -> timedelta | None:

@@ -7,11 +7,16 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from celery import Celery
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
 from celeriac.broker.explaining import in_one_line
 from celeriac.cli import engine, output
 from celeriac.errors import CeleriacError
+
+_QUERY = "--query"
+#: As a shell has it for SIGPIPE.
+_NOBODY_READS = 141
 
 
 def _no_arguments(_: ArgumentParser) -> None:
@@ -28,7 +33,8 @@ class Command:
     #: What stands behind `manage.py celery` in the example of its --help.
     example: str
     #: Does it and returns the exit code: 0 well, 1 a problem found or a task failed, 69 nobody is there,
-    #: 124 it took too long. A usage error, and everything that raises CeleriacError, is 2.
+    #: 124 it took too long, 141 nobody reads what it prints. A usage error, and everything that raises
+    #: CeleriacError, is 2.
     work: Callable[[Celery, Namespace], int]
     arguments: Callable[[ArgumentParser], Any] = _no_arguments
 
@@ -43,6 +49,11 @@ class Command:
                 return self.work(app, parser.parse_args(words))
         except DatabaseError as error:
             raise engine.explained(error) from error
+        except ImproperlyConfigured as error:
+            raise CeleriacError(str(error)) from error
+        except output.NobodyReads:
+            output.let_go()
+            return _NOBODY_READS
 
     def parser(self) -> ArgumentParser:
         """Of its words; every command can say all it says as JSON."""
@@ -67,9 +78,19 @@ class _Parser(ArgumentParser):
 
     def parse_args(self, words: Any = None, namespace: Any = None) -> Any:
         # An option may stand between the words.
-        found, unknown = self.parse_known_intermixed_args(words, namespace)
+        found, unknown = self.parse_known_intermixed_args(self._joined(words), namespace)
         if unknown:
             self.error(_unknown(unknown[0], list(self._option_string_actions)))
+        return found
+
+    def _joined(self, words: Sequence[str]) -> list[str]:
+        """`--query -queue:slow` as one word: a query may begin with a minus, and is no option then."""
+        found: list[str] = []
+        for word in words:
+            if found and found[-1] == _QUERY and word not in self._option_string_actions:
+                found[-1] = f"{_QUERY}={word}"
+            else:
+                found.append(word)
         return found
 
 

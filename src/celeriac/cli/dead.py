@@ -14,7 +14,7 @@ from celeriac.cli.group import Group
 from celeriac.errors import CeleriacError
 from celeriac.models import DeadLetter
 from celeriac.results import retention
-from celeriac.selectors import letters
+from celeriac.selectors import letters, moments
 from celeriac.selectors.letters import Letter
 
 _LIMIT = 50
@@ -67,8 +67,8 @@ def _show(app: Celery, options: Namespace) -> int:
 
 def _replay(app: Celery, options: Namespace) -> int:
     """0: all are sent again, or none is found; 1: some are not, or are not there."""
-    found, has_all = _chosen("dead replay", app, options)
-    count = found.count()
+    chosen, has_all = _chosen("dead replay", app, options)
+    found, count = moments.counted(chosen)
     if count and not options.number:
         question = (
             f"Send the message{'' if count == 1 else 's'} of {cells.counted(count, 'dead letter')} again?"
@@ -84,8 +84,8 @@ def _replay(app: Celery, options: Namespace) -> int:
 
 
 def _delete(app: Celery, options: Namespace) -> int:
-    found, has_all = _chosen("dead delete", app, options)
-    count, deleted = found.count(), 0
+    chosen, has_all = _chosen("dead delete", app, options)
+    (found, count), deleted = moments.counted(chosen), 0
     question = f"Delete {cells.counted(count, 'dead letter')} for good?"
     if count and not output.is_confirmed(question, is_given=options.yes):
         return 1

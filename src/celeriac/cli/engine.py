@@ -15,6 +15,11 @@ from celeriac.errors import TablesMissing, Unreachable
 PROGRAM = "manage.py celery"
 
 
+def commands() -> list[str]:
+    """The words of Celery's own commands, and of its plug-ins."""
+    return list(celery_command.commands)
+
+
 def run(app: Celery, arguments: Sequence[str]) -> int:
     """Run one command of Celery's; its exit code. Usage errors are printed by Celery with code 2.
 

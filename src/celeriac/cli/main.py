@@ -1,12 +1,14 @@
 """Which word goes where: ours to their files, every other one to Celery."""
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 
 from celery import Celery
 
 from celeriac.app import app_as_it_is, get_app
 from celeriac.cli import django_options, engine, global_options, output, start
+from celeriac.errors import CeleriacError
 from celeriac.worker import preflight
 
 #: Where each command is, imported when it is asked for, and the line that the list has for it.
@@ -51,10 +53,19 @@ def main(arguments: Sequence[str]) -> int:
             preflight.broker_alias(app)
         global_options.use(leading, app, word=word)
         return _run(word)(app, django_options.taken(rest[1:]))
+    _refuse_slip(word)
     preflight.broker_alias(app)
     if word == "worker":
         start.prepare(global_options.named_app(leading) or app, rest)
     return engine.run(app, arguments)
+
+
+def _refuse_slip(word: str) -> None:
+    """Celery would name the nearest of its own commands alone."""
+    others = engine.commands()
+    near = get_close_matches(word, [*OURS, *others], n=1)
+    if word not in others and near and near[0] in OURS:
+        raise CeleriacError(f"There is no command {word!r}. Did you mean {near[0]}?")
 
 
 def _run(word: str) -> Callable[[Celery, Sequence[str]], int]:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
@@ -16,7 +16,39 @@ _BAR = 30
 
 def line(text: str = "", *, to: TextIO | None = None) -> None:
     """Print a line, at once: a supervisor reads it while the worker runs."""
-    print(text, file=to or sys.stdout, flush=True)
+    stream = to or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except UnicodeEncodeError:
+        known = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
+        print(known, file=stream, flush=True)
+    except BrokenPipeError as error:
+        raise NobodyReads from error
+
+
+@contextmanager
+def sent_to(out: TextIO | None, err: TextIO | None) -> Iterator[None]:
+    """What is printed meanwhile goes there; None: where it goes anyhow."""
+    with redirect_stdout(out or sys.stdout), redirect_stderr(err or sys.stderr):
+        yield
+
+
+@contextmanager
+def kept_clean() -> Iterator[None]:
+    """What somebody else prints meanwhile goes where errors go."""
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+class NobodyReads(BrokenPipeError):
+    """Whoever read what is printed has had enough, as `head` has."""
+
+
+def let_go() -> None:
+    """What is still to be flushed goes nowhere, as nobody reads it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def foreign(text: str, *, is_error: bool = False) -> None:
@@ -65,7 +97,21 @@ def clear() -> None:
 
 def document(value: Any) -> None:
     """Print a value as JSON; times are in UTC, as ISO 8601 has them."""
-    line(json.dumps(value, indent=2, ensure_ascii=False, default=_as_json))
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_as_json)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, default=_as_json)
+    line(text)
+
+
+def as_json(value: Any) -> Any:
+    """The value if it can be told as JSON, else its repr: of what a task returned, which may be anything."""
+    try:
+        json.dumps(value, default=_as_json, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+    return value
 
 
 def _as_json(value: Any) -> Any:
@@ -91,11 +137,15 @@ def is_confirmed(question: str, *, is_given: bool) -> bool:
     """Whether it may be done: `--yes` says so, or somebody at a terminal. In a pipe nobody can."""
     if is_given:
         return True
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         error(f"{question} Nothing is done without --yes.")
         return False
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    try:
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    except KeyboardInterrupt:
+        line(to=sys.stderr)
+        return False
 
 
 class Bar(Protocol):

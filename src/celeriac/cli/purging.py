@@ -13,10 +13,11 @@ from celeriac.selectors import queues
 def _work(app: Celery, options: Namespace) -> int:
     """Delete them; 1 where a queue is not there, or nobody said yes."""
     known = {each.name: each for each in queues.queues(app)}
-    unknown = [name for name in options.queue if name not in known]
+    # What RabbitMQ knows nothing of may be in the settings all the same.
+    unknown = [name for name in options.queue if name not in known or known[name].waiting is None]
     for name in unknown:
         output.error(f"There is no queue {name!r}.")
-    names = [name for name in dict.fromkeys(options.queue) if name in known]
+    names = [name for name in dict.fromkeys(options.queue) if name not in unknown]
     waiting = {name: (known[name].waiting or 0) + (known[name].scheduled or 0) for name in names}
     if names and not _may(waiting, is_given=options.yes):
         return 1

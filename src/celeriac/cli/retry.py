@@ -9,7 +9,7 @@ from celeriac.cli import asking, bulk, cells, output, task_ids
 from celeriac.cli.command import Command
 from celeriac.errors import CannotBeSentAgain
 from celeriac.publisher.batches import SentAgain
-from celeriac.selectors import tasks
+from celeriac.selectors import moments, tasks
 
 
 def _work(app: Celery, options: Namespace) -> int:
@@ -19,7 +19,7 @@ def _work(app: Celery, options: Namespace) -> int:
 
 
 def _by_ids(options: Namespace) -> int:
-    ids = task_ids.known(options.id)
+    ids, has_all = task_ids.known(options.id)
     done, results = SentAgain(), []
     for task_id in ids:
         try:
@@ -29,19 +29,17 @@ def _by_ids(options: Namespace) -> int:
         else:
             done.add(1, [], None)
             results.append(result.id)
-    is_known = len(ids) == len(dict.fromkeys(options.id))
     if not ids and not options.json:
         return 1
     code = bulk.sent(done, results, is_json=options.json)
     if options.as_new and not options.json:
         for task_id in results:
             output.line(task_id)
-    return code if is_known else 1
+    return code if has_all else 1
 
 
 def _by_query(app: Celery, options: Namespace) -> int:
-    found = tasks.find(app, asking.query_of(options))
-    count, done = found.count(), SentAgain()
+    found, count = moments.counted(tasks.find(app, asking.query_of(options)))
     if count and not output.is_confirmed(f"Send {cells.counted(count, 'task')} again?", is_given=options.yes):
         return 1
     if not count and not options.json:

@@ -1,6 +1,7 @@
 """`manage.py celery revoke`: tasks that are not to run, by their ids or by a query, for good."""
 
-from argparse import ArgumentParser, Namespace
+import signal
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 
 from celery import Celery
@@ -8,7 +9,7 @@ from celery import Celery
 from celeriac.broker.explaining import in_one_line
 from celeriac.cli import asking, bulk, cells, output, task_ids
 from celeriac.cli.command import Command
-from celeriac.selectors import tasks
+from celeriac.selectors import moments, tasks
 
 #: Ids in one message to the workers, and in one transaction.
 _STEP = 500
@@ -21,19 +22,18 @@ def _work(app: Celery, options: Namespace) -> int:
 
 
 def _by_ids(app: Celery, options: Namespace) -> int:
-    known = task_ids.known(options.id)
+    known, has_all = task_ids.known(options.id)
     ended = tasks.ended(known)
     for task_id, state in ended.items():
         output.error(f"Task {task_id} has ended: {state}.")
     ids = [task_id for task_id in known if task_id not in ended]
     _revoke(app, ids, options)
     _say(len(ids), ids, options)
-    return 0 if len(ids) == len(dict.fromkeys(options.id)) else 1
+    return 0 if has_all and not ended else 1
 
 
 def _by_query(app: Celery, options: Namespace) -> int:
-    found = tasks.unended(tasks.find(app, asking.query_of(options)))
-    count = found.count()
+    found, count = moments.counted(tasks.unended(tasks.find(app, asking.query_of(options))))
     verb = "Revoke and terminate" if options.terminate else "Revoke"
     question = f"{verb} {cells.counted(count, 'task')}, none of which has ended?"
     if count and not output.is_confirmed(question, is_given=options.yes):
@@ -68,8 +68,17 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("id", nargs="*", help="a task's id, or as much of its beginning as no other one has")
     asking.add_query(parser, "all that have not ended of those")
     parser.add_argument("--terminate", "-t", action="store_true", help="also end those that run")
-    parser.add_argument("--signal", "-s", default="SIGTERM", help="by which signal (SIGTERM)")
+    parser.add_argument("--signal", "-s", type=_signal, default="SIGTERM", help="by which signal (SIGTERM)")
     bulk.add_yes(parser)
+
+
+def _signal(text: str) -> str:
+    """As workers take it. One that they do not know would end nothing, and nobody would be told."""
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    # The workers may run on another platform than this one.
+    if name not in {*signal.Signals.__members__, "SIGKILL", "SIGQUIT"}:
+        raise ArgumentTypeError(f"{text!r} is no signal; write SIGTERM or SIGKILL")
+    return name
 
 
 COMMAND = Command(

@@ -4,6 +4,7 @@ import pdb  # noqa: T100 - it is what --pdb is for
 import time
 import traceback
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
 from typing import Any
 
 from celery import Celery
@@ -21,7 +22,9 @@ def _work(app: Celery, options: Namespace) -> int:
     if task is None:
         raise CeleriacError(f"There is no task {wanted.name!r}. They are listed by: celery discovered")
     began = time.perf_counter()
-    value, error = _run(app, task, wanted)
+    # On the output is the document alone, whatever the task prints.
+    with output.kept_clean() if options.json else nullcontext():
+        value, error = _run(app, task, wanted)
     seconds = time.perf_counter() - began
     if error is not None:
         _say_error(options, error, seconds)
@@ -29,7 +32,7 @@ def _work(app: Celery, options: Namespace) -> int:
             pdb.post_mortem(error.__traceback__)
         return 1
     if options.json:
-        output.document({"result": value, "error": None, "seconds": seconds})
+        output.document({"result": output.as_json(value), "error": None, "seconds": seconds})
     else:
         output.foreign(repr(value))
     _say_time(options, seconds)

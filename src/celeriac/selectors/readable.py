@@ -11,7 +11,7 @@ def repr_of(stored: str | None) -> str | None:
         return None
     try:
         found = json.loads(stored)
-    except ValueError:
+    except (ValueError, RecursionError):
         return stored
     return found if isinstance(found, str) else stored
 

@@ -1,6 +1,7 @@
 """A property list of launchd for each worker: macOS."""
 
 import plistlib
+import re
 from pathlib import Path
 
 from celeriac.services.plan import File, Plan, Worker
@@ -53,7 +54,7 @@ def _file(plan: Plan, worker: Worker, *, name: str, instance: str) -> File:
 
 def _in_comment(text: str) -> str:
     """XML has no comment with two dashes in it."""
-    return text.replace("--", "- -")
+    return re.sub("-(?=-)", "- ", text)
 
 
 def _logs_of(plan: Plan) -> Path:

@@ -132,12 +132,17 @@ def _workers(name: str, wishes: Wishes) -> tuple[Worker, ...]:
 
 def _user_of(directory: Path) -> str:
     """Whoever asks; root asks for the owner of the project."""
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if not hasattr(os, "geteuid"):
         return getpass.getuser()
+    import pwd  # Not on Windows.
+
+    number = os.geteuid()
     try:
-        return directory.owner()
+        # Not by the environment: behind `runuser -u web` it still names root.
+        return pwd.getpwuid(number).pw_name if number else directory.owner()
     except KeyError:
-        return "root"
+        # In a container a number may have no name.
+        return str(number) if number else "root"
 
 
 def _home_of(user: str) -> Path | None:

@@ -19,12 +19,17 @@ def render(plan: Plan, form: str) -> list[File]:
     """The files of this format. Raises CeleriacError for what it cannot say."""
     texts = [
         *(word for worker in plan.workers for word in plan.words(worker, "1")),
-        *plan.environment.values(),
         *(str(path) for path in (plan.directory, plan.env_file, plan.logs) if path),
         plan.user,
         # It has the name of a task, and is a comment.
         plan.stop.reason,
     ]
+    for name, value in plan.environment.items():
+        # The value may be a secret.
+        if not value.isprintable():
+            raise CeleriacError(
+                f"{name} has a sign that no line of a {form} file can have. Put it into --env-file FILE."
+            )
     for text in texts:
         if not text.isprintable():
             raise CeleriacError(f"{text!r} has a sign that no line of a {form} file can have.")

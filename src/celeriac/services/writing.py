@@ -1,8 +1,12 @@
 """Files are written into a directory, and no other one's work is lost."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
+from stat import S_IMODE
 
 from celeriac.errors import CeleriacError
 from celeriac.services.plan import File
@@ -39,10 +43,18 @@ def _state(path: Path, text: str) -> str:
 
 
 def _put(path: Path, text: str) -> None:
-    """Beside it first: whoever reads it never finds a half."""
-    beside = path.with_name(f".{path.name}.new")
+    """Beside it first: whoever reads it never finds a half. What is replaced keeps its mode."""
+    # A name that nobody can guess, as no link is followed there.
+    beside = path.with_name(f".{path.name}.{token_hex(8)}.new")
     try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
+        mode = S_IMODE(path.stat().st_mode) if path.exists() else None
+        with open(
+            beside, "x", encoding="utf-8", newline="\n", opener=partial(os.open, mode=mode or 0o666)
+        ) as file:
+            file.write(text)
+        if mode is not None:
+            beside.chmod(mode)
         beside.replace(path)
     except OSError as error:
+        beside.unlink(missing_ok=True)
         raise CeleriacError(f"{path} cannot be written: {error.strerror}.") from error

@@ -42,7 +42,9 @@ class Command(BaseCommand):
             # What would begin again in the background is the caller's own program.
             raise CommandError("--detach is for the command line: manage.py celery start --detach")
         try:
-            code = main(words)
+            # The caller's `stdout=` and `stderr=`, if there are any.
+            with output.sent_to(options.get("stdout"), options.get("stderr")):
+                code = main(words)
         except CeleriacError as error:
             raise CommandError(str(error)) from error
         if code:
