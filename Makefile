@@ -2,8 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
-# Half of the tests wait for processes that they start: two at a time take little more than half of the time.
-PROCESSES ?= 2
+# Most of the time tests wait for processes that they start: with two at a time two cores are half idle.
+PROCESSES ?= 3
 PYTEST = -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 .DEFAULT_GOAL := help
