@@ -30,3 +30,15 @@ def test_the_size_of_the_pool_is_what_runs_at_once(pool, autoscale, shown):
 
     assert f"pool     {shown}" in lines
     assert "schedule not in this worker" in lines
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_flower_is_named_where_it_is_installed(monkeypatch, is_there):
+    monkeypatch.setattr(banner, "find_spec", lambda _: object() if is_there else None)
+    app = Celery("banner", broker="memory://", backend="cache+memory://", set_as_current=False)
+    worker = SimpleNamespace(hostname="w@h", concurrency=1, autoscale=None)
+    decision = Decision("solo", None, None, needs_shim=False, alive_seconds=None, reason="why")
+
+    lines = list(banner.lines(app, worker, Preflight(None, None, switched_to_wal=False), decision))
+
+    assert ("flower   is installed: manage.py celery flower" in lines) is is_there

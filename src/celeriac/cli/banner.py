@@ -2,6 +2,7 @@
 
 import platform as python_platform
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import celery
@@ -37,6 +38,8 @@ def lines(
     names = sorted(name for name in app.tasks if not name.startswith("celery."))
     yield f"tasks    {len(names)}{': ' + _short(names) if names else _no_tasks()}"
     yield from _doubtful()
+    if find_spec("flower") is not None:
+        yield "flower   is installed: manage.py celery flower"
     if is_watched:
         yield "reload   when code changes (--no-reload: never)"
     yield "Ctrl-C: finish the running tasks; again: stop now"
