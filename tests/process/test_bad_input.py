@@ -193,7 +193,7 @@ def test_a_second_worker_of_the_same_name_does_not_start(database_project: Proje
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["strt"], "No such command 'strt'"),
+        (["strt"], "celery: There is no command 'strt'. Did you mean start?"),
         (["start", "--concurency", "2"], "--concurency"),
         (["start", "--pool-start-method", "nix"], "celery: --pool-start-method 'nix' is unknown."),
         (["discovered", "--jsn"], "celery: discovered: no option '--jsn'; did you mean --json?"),
