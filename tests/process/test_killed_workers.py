@@ -35,7 +35,17 @@ def test_two_thousand_tasks_survive_five_kills(database_project: Project, tmp_pa
     assert len(set(executed)) == TASKS
     # Only what ran at the moment of a kill may run twice.
     assert len(executed) - TASKS <= KILLS * CONCURRENCY
-    assert database_project.statuses() == {"SUCCESS": TASKS}
+    # Of these alone: a worker stores what another one on this host left, also one of an earlier test.
+    (tmp_path / "ids").write_text("\n".join(acknowledged))
+    states = database_project.python(
+        f"""
+        from pathlib import Path
+        from django_celery_results.models import TaskResult
+        found = dict(TaskResult.objects.values_list("task_id", "status"))
+        result = sorted({{found.get(each) for each in Path({str(tmp_path / "ids")!r}).read_text().split()}})
+        """
+    )
+    assert states == ["SUCCESS"]
 
 
 def test_another_worker_takes_over_what_a_killed_one_held(database_project: Project, tmp_path: Path) -> None:
