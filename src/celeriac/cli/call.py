@@ -9,7 +9,6 @@ from celery.exceptions import TimeoutError as NotReadyInTime
 from celery.utils.time import maybe_iso8601
 
 from celeriac.broker.errors import BrokerRefused
-from celeriac.broker.explaining import in_one_line
 from celeriac.cli import arguments, output
 from celeriac.cli.command import Command
 from celeriac.errors import CeleriacError
@@ -37,15 +36,14 @@ def _work(app: Celery, options: Namespace) -> int:
 
 
 def _sent(app: Celery, task: Any, wanted: arguments.Call, how: dict[str, Any]) -> Any:
-    with in_one_line(app):
-        try:
-            if task is None:
-                return app.send_task(wanted.name, wanted.args, wanted.kwargs, **how)
-            return task.apply_async(wanted.args, wanted.kwargs, **how)
-        except BrokerRefused as error:
-            raise CeleriacError(str(error)) from error
-        except TypeError as error:
-            raise CeleriacError(f"{wanted.name} does not take these arguments: {error}.") from error
+    try:
+        if task is None:
+            return app.send_task(wanted.name, wanted.args, wanted.kwargs, **how)
+        return task.apply_async(wanted.args, wanted.kwargs, **how)
+    except BrokerRefused as error:
+        raise CeleriacError(str(error)) from error
+    except TypeError as error:
+        raise CeleriacError(f"{wanted.name} does not take these arguments: {error}.") from error
 
 
 def _wait(options: Namespace, result: Any) -> int:

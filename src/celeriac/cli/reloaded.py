@@ -73,6 +73,7 @@ class Reloader:
         select.select([self._orders], [], [])
         self._is_reloading = os.read(self._orders, 1) == RELOAD
         os.kill(os.getpid(), signal.SIGTERM)
+        # The time that running tasks have; this thread ends with the process when they are quicker.
         time.sleep(self._seconds)
         time_to_stop.cut(app)
 

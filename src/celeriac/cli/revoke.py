@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from celery import Celery
 
-from celeriac.broker.explaining import in_one_line
 from celeriac.cli import asking, bulk, cells, output, task_ids
 from celeriac.cli.command import Command
 from celeriac.selectors import moments, tasks
@@ -50,8 +49,7 @@ def _by_query(app: Celery, options: Namespace) -> int:
 
 def _revoke(app: Celery, ids: Sequence[str], options: Namespace) -> None:
     if ids:
-        with in_one_line(app):
-            app.control.revoke(list(ids), terminate=options.terminate, signal=options.signal)
+        app.control.revoke(list(ids), terminate=options.terminate, signal=options.signal)
 
 
 def _say(count: int, ids: Sequence[str], options: Namespace) -> None:

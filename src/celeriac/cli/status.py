@@ -9,7 +9,6 @@ from typing import Any
 
 from celery import Celery
 
-from celeriac.broker.explaining import in_one_line
 from celeriac.cli import output
 from celeriac.cli.command import Command
 from celeriac.results.backend import DatabaseBackend
@@ -100,8 +99,7 @@ def _nodes(app: Celery, options: Namespace, living: list[workers.WorkerState]) -
     if places.of_workers(app) is not None and not is_asked:
         return {worker.node: {"ok": "pong"} for worker in living}
     timeout = _TIMEOUT_SECONDS if options.timeout is None else options.timeout
-    with in_one_line(app):
-        return app.control.inspect(timeout=timeout, destination=options.destination).ping() or {}
+    return app.control.inspect(timeout=timeout, destination=options.destination).ping() or {}
 
 
 def _document(look: Look) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def _told(told: "SimpleQueue[str]", how: str, **_: Any) -> None:
 def _wait(app: Celery, told: "SimpleQueue[str]", seconds: float) -> None:
     while told.get() != "Warm":
         pass
+    # In a thread of its own, which ends with the process when the tasks are quicker.
     time.sleep(seconds)
     cut(app)
 
@@ -44,6 +45,7 @@ def cut(app: Celery) -> None:
     app.conf[_SETTING] = 0
     if hasattr(signal, "SIGQUIT"):
         os.kill(os.getpid(), signal.SIGQUIT)
+        # Celery's end ends this thread too; nobody tells of an end that does not come.
         time.sleep(_CUT_SECONDS)
     # Something holds it up. Whoever comes next finds that this worker is dead, and gives its tasks to others.
     for process in active_children():
