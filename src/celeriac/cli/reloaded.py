@@ -9,7 +9,6 @@ from threading import Thread
 from typing import Any
 
 from celery import Celery, signals
-from celery.concurrency import prefork
 
 from celeriac.cli import watching
 from celeriac.worker import time_to_stop
@@ -40,13 +39,11 @@ class Reloader:
         self._orders, self._reports, self._seconds = orders, reports, seconds
         #: Whether this worker is the first one, or comes after a change.
         self.is_first = is_first
-        self._is_reloading = False
 
     def follow(self, app: Celery) -> None:
         """From now on do what it says, also by its death, and tell what it must know."""
         signals.worker_ready.connect(self._ready, dispatch_uid="celeriac.reloaded.ready")
         signals.worker_shutting_down.connect(self._stopping, dispatch_uid="celeriac.reloaded.stopping")
-        signals.celeryd_after_setup.connect(self._hasten, dispatch_uid="celeriac.reloaded.hasten")
         Thread(target=self._listen, args=(app,), name="celeriac-reloader", daemon=True).start()
         self._tell(follows=True)
 
@@ -71,32 +68,7 @@ class Reloader:
     def _listen(self, app: Celery) -> None:
         # In place of a read that blocks: a pool of greenlets goes on meanwhile.
         select.select([self._orders], [], [])
-        self._is_reloading = os.read(self._orders, 1) == RELOAD
         os.kill(os.getpid(), signal.SIGTERM)
         # The time that running tasks have; this thread ends with the process when they are quicker.
         time.sleep(self._seconds)
         time_to_stop.cut(app)
-
-    def _hasten(self, instance: Any, **_: Any) -> None:
-        """Let a prefork pool in which nothing runs end at once for a reload: Celery takes two seconds."""
-        pool = instance.pool
-        if not isinstance(pool, prefork.TaskPool):
-            return
-        theirs = pool.on_stop
-
-        def on_stop() -> None:
-            if self._is_reloading and pool._pool is not None and not pool._pool._cache:
-                _end_idle(pool)
-            else:
-                theirs()
-
-        pool.on_stop = on_stop
-
-
-def _end_idle(pool: Any) -> None:
-    """Its processes have nothing to do."""
-    for process in pool._pool._pool:
-        process.terminate()
-    # What billiard does at the exit of this process waits for them, too.
-    pool._pool._terminate.cancel()
-    pool._pool = None

@@ -19,6 +19,7 @@ from celeriac.results import received, storing, writer
 from celeriac.worker import (
     about,
     early_acks,
+    ending,
     finished,
     flushing,
     given_up,
@@ -35,6 +36,7 @@ from celeriac.worker import (
     spawning,
     uncounted,
 )
+from celeriac.worker.ending import StopAtOnce
 from celeriac.worker.late_acks import LateAcks
 from celeriac.worker.marking import MarkLoop
 from celeriac.worker.orders import FollowOrders
@@ -57,7 +59,15 @@ def install(app: Celery) -> None:
     scheduling.connect()
     finished.connect()
     uncounted.install()
-    app.steps["consumer"] |= {FollowOrders, LateAcks, MarkLoop, RateLimits, Refusals, UnknownTasks}
+    app.steps["consumer"] |= {
+        FollowOrders,
+        LateAcks,
+        MarkLoop,
+        RateLimits,
+        Refusals,
+        StopAtOnce,
+        UnknownTasks,
+    }
     signals.import_modules.connect(_discover, sender=app, dispatch_uid=f"{_UID}.discover")
     signals.celeryd_after_setup.connect(partial(_begin, app), weak=False, dispatch_uid=f"{_UID}.begin")
     # For a spawned child; a forked one has inherited it.
@@ -84,6 +94,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
     try:
         found = preflight.inspect(app)
         pool.shorten(instance.pool, found.broker_alias)
+        ending.hasten(instance)
         preflight.check_names(app)
         # Attempts and dead letters are ours with every backend. A dead worker may be found below.
         writer.start()
@@ -111,6 +122,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         raise SystemExit(f"celery: {_explained(error)}") from error
     # After a cold shutdown Celery sends no `worker_shutdown`.
     _at_exit = atexit.register(partial(_end, os.getpid()))
+    ending.leave_without_collecting()
 
 
 def _taken_from(app: Celery) -> list[str]:

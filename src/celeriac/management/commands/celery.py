@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from celeriac.cli import detaching, django_options, output
 from celeriac.cli.main import main
 from celeriac.errors import CeleriacError
+from celeriac.worker import ending
 
 
 class Command(BaseCommand):
@@ -30,6 +31,7 @@ class Command(BaseCommand):
                 raise
             output.error(f"celery: {error}")
             code = 2
+        ending.leave_without_collecting()
         sys.exit(code)
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,0 +1,108 @@
+"""What wakes a worker that is told to stop, and what its process leaves out at its end."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery import signals
+from celery.concurrency import prefork, solo
+from kombu.asynchronous import Hub
+from kombu.message import Message
+from vine import promise
+
+from celeriac.worker import ending
+
+
+def told(consumer: Any) -> list[int]:
+    """What the loop would be woken by now."""
+    return [fd for fd, _ in consumer.hub.poller.poll(0) or ()]
+
+
+@pytest.fixture
+def consumer() -> Any:
+    return SimpleNamespace(hub=Hub())
+
+
+def test_the_word_to_stop_wakes_the_loop_of_each_connection(consumer: Any) -> None:
+    step = ending.StopAtOnce(consumer)
+    for _ in range(2):
+        step.start(consumer)
+        assert told(consumer) == []
+
+        signals.worker_shutting_down.send(sender="w@h", sig="SIGTERM", how="Warm", exitcode=0)
+
+        (fd,) = told(consumer)
+        callback, arguments = consumer.hub.readers[fd]
+        callback(*arguments)
+        assert told(consumer) == []
+        # As after a lost connection: the hub is emptied before the step stops.
+        consumer.hub.reset()
+        step.stop(consumer)
+        step.stop(consumer)
+    signals.worker_shutting_down.send(sender="w@h", sig="SIGTERM", how="Warm", exitcode=0)
+
+
+def test_a_worker_without_a_loop_needs_no_waking() -> None:
+    consumer = SimpleNamespace(hub=None)
+    step = ending.StopAtOnce(consumer)
+    step.start(consumer)
+    step.stop(consumer)
+
+
+def test_another_pool_ends_as_it_will() -> None:
+    pool = solo.TaskPool(1)
+    ending.hasten(SimpleNamespace(pool=pool, hub=Hub()))
+    assert "on_stop" not in vars(pool)
+
+
+@pytest.mark.skipif(
+    not hasattr(prefork, "_run_ready_callbacks"), reason="before Celery 5.7 it waits for nothing"
+)
+def test_acks_are_sent_while_the_pool_ends() -> None:
+    hub = Hub()
+    acked: list[int] = []
+
+    class LastMessage(Message):  # type: ignore[misc]
+        def ack_log_error(self, *_: Any, **__: Any) -> None:
+            acked.append(1)
+
+    class Processes:
+        _state = ending.RUN
+
+        def close(self) -> None:
+            self._state = ending.CLOSE
+
+        def join(self) -> None:
+            assert self._state == ending.CLOSE
+            hub.call_soon(promise(LastMessage().ack_log_error))
+
+    pool = prefork.TaskPool(1)
+    pool._pool = Processes()
+    ending.hasten(SimpleNamespace(pool=pool, hub=hub))
+
+    pool.on_stop()
+
+    assert acked == [1]
+    assert pool._pool is None
+    pool.on_stop()
+
+
+def test_an_end_looks_for_no_garbage() -> None:
+    code = (
+        "from celeriac.worker import ending\n"
+        "{call}\n"
+        "class Knot:\n"
+        "    def __init__(self): self.self = self\n"
+        "    def __del__(self): print('collected', flush=True)\n"
+        "def tie(): Knot()\n"
+        "tie()\n"
+    )
+
+    def printed(call: str) -> str:
+        command = [sys.executable, "-c", code.format(call=call)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert printed("") == "collected\n"
+    assert printed("ending.leave_without_collecting()\nending.leave_without_collecting()") == ""
