@@ -2,7 +2,8 @@
 
 import os
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.exceptions import ImproperlyConfigured
 
 
 class CeleriacConfig(AppConfig):
@@ -13,7 +14,16 @@ class CeleriacConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Give the project its Celery app; wrong settings are told where the app is used."""
+        """Give the project its Celery app; wrong settings are told where the app is used.
+
+        Raises ImproperlyConfigured where the app that has the table of results is not installed.
+        """
+        if not apps.is_installed("django_celery_results"):
+            # Django's own words name neither the setting nor what to add to it.
+            raise ImproperlyConfigured(
+                "Celeriac keeps results in a table of django-celery-results: INSTALLED_APPS needs "
+                '"django_celery_results" beside "celeriac".'
+            )
         from celeriac import app, checks, control, publisher
         from celeriac.doctor import system_checks
         from celeriac.errors import WrongSetting

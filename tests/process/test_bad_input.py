@@ -265,3 +265,15 @@ def test_delay_raises_soon_when_the_broker_is_away(
     )
     assert "Start it, or correct CELERY_BROKER_URL." in text
     assert "secret" not in text
+
+
+def test_without_the_app_of_the_results_django_says_what_to_install(sqlite_project: Project) -> None:
+    sqlite_project.add_settings('INSTALLED_APPS.remove("django_celery_results")')
+
+    ended = sqlite_project.manage("check", check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == (
+        "django.core.exceptions.ImproperlyConfigured: Celeriac keeps results in a table of "
+        'django-celery-results: INSTALLED_APPS needs "django_celery_results" beside "celeriac".'
+    )
