@@ -1,5 +1,6 @@
 """The page: peers side by side, whether the promise held, what was counted, where and when."""
 
+from benchmarks.machine import Machine
 from soak.faults import ALL as FAULTS
 from soak.performing import Outcome
 from soak.records import Records, Run
@@ -26,6 +27,7 @@ HEADS = (
     "seed",
     "run",
 )
+WHEN = ("run", "date", "size", "load before", "load after")
 TEXT = """\
 # What is lost when things break
 
@@ -105,8 +107,14 @@ def _left_out(records: Records) -> str:
 
 
 def _where(records: Records) -> str:
-    lines = [f"- Run {number + 1}: {_machine(run)}\n" for number, run in _used(records).items()]
-    return "## Where and when\n\n" + "".join(lines)
+    """Each machine once, with its runs: most runs of a page are of the same one."""
+    machines: dict[str, list[tuple[object, ...]]] = {}
+    for number, run in _used(records).items():
+        machine = run.machine
+        row = (number + 1, machine.date, run.size, _load(machine.load_before), _load(machine.load_after))
+        machines.setdefault(_machine(machine), []).append(row)
+    parts = [f"{machine}\n\n{table(WHEN, rows)}" for machine, rows in machines.items()]
+    return "## Where and when\n\n" + "\n".join(parts)
 
 
 def _used(records: Records) -> dict[int, Run]:
@@ -115,12 +123,14 @@ def _used(records: Records) -> dict[int, Run]:
     return {number: run for number, run in enumerate(records.runs) if number in used}
 
 
-def _machine(run: Run) -> str:
-    machine = run.machine
+def _machine(machine: Machine) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
     servers = ", ".join(f"{name}: {said}" for name, said in machine.servers.items())
     return (
-        f"{machine.date}, {run.size}. {machine.processor}, {machine.cores} cores,"
-        f" {machine.memory_gb} GB, {machine.system}, Python {machine.python}. {versions}. {servers}."
-        f" Load before: {machine.load_before}, after: {machine.load_after}."
+        f"{machine.processor}, {machine.cores} cores, {machine.memory_gb} GB, {machine.system}, "
+        f"Python {machine.python}. {versions}. {servers}."
     )
+
+
+def _load(averages: list[float]) -> str:
+    return " ".join(f"{each:.1f}" for each in averages)

@@ -78,8 +78,8 @@ def test_a_report_of_several_runs_has_the_newest_of_each_row_on_each_system():
     ]
     assert found.left_out == {"django-tasks-db": "missing"}
     text = page.text(found)
-    assert "- Run 1: 2026-11-26 09:00 UTC, long." in text
-    assert "- Run 2: 2026-11-25 09:00 UTC, long." in text
+    assert "| 1 | 2026-11-26 09:00 UTC | long | 0.1 | 0.2 |\n| 2 | 2026-11-25 09:00 UTC | long |" in text
+    assert text.count("a processor") == 1
 
 
 def test_what_a_row_found_out_stands_beside_its_counts():
