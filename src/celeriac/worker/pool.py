@@ -7,6 +7,7 @@ as a whole (POSIX: a write of up to PIPE_BUF bytes is never parted). All else is
 who is busy, large jobs, and processes that come and go.
 """
 
+import gc
 import math
 import os
 import pickle
@@ -26,6 +27,8 @@ _LENGTH = struct.Struct(">i")
 
 #: How long to wait for a word of a process before looking whether it is still there.
 _HEARING_MILLISECONDS = 50
+#: When to look whether a process that has closed its files has ended; then after twice that, and so on.
+_DYING_SECONDS, _LONGEST_DYING_SECONDS = 0.005, 3.0
 #: How long a worker that stood still waits for the database to say whose its messages are.
 _LONGEST_DOUBT_SECONDS = 5.0
 
@@ -37,6 +40,9 @@ def shorten(pool: Any, broker_alias: str | None) -> None:
     """
     if type(pool) is prefork.TaskPool and pool.Pool is asynpool.AsynPool:
         pool.Pool = type("Pool", (Pool,), {"broker_alias": broker_alias})
+        # Celery collects garbage before each process that it starts, and the loop stands still meanwhile.
+        # What has been imported by now stays; nobody needs to look at it again, here or in a child.
+        gc.freeze()
 
 
 class _ResultHandler(asynpool.ResultHandler):
@@ -130,6 +136,23 @@ class Pool(asynpool.AsynPool):
             if job._accepted:
                 return  # The next look finds the process dead, and the job lost with it.
         super().on_job_process_down(job, pid_gone)
+
+    def _event_process_exit(self, hub: Any, proc: Any) -> None:
+        """See to a process whose end of the pipe has closed, which is a moment before the process has ended.
+
+        Celery looks once, finds it alive on a busy machine, and then starts no other for up to five seconds.
+        """
+        super()._event_process_exit(hub, proc)
+        self._look_again(hub, proc, _DYING_SECONDS)
+
+    def _look_again(self, hub: Any, proc: Any, seconds: float) -> None:
+        # The last of these is longer than Celery's own way, for a process that lives on without its pipe.
+        if proc in self._pool and seconds < _LONGEST_DYING_SECONDS:
+            hub.call_later(seconds, self._look_once_more, hub, proc, seconds * 2)
+
+    def _look_once_more(self, hub: Any, proc: Any, seconds: float) -> None:
+        self.maintain_pool()
+        self._look_again(hub, proc, seconds)
 
     def _hand_out(self) -> None:
         """Write to those that are free; what is left is for Celery's own way."""
