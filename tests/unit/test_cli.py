@@ -6,6 +6,7 @@ import os
 import pytest
 from celery import Celery
 from django.core.management import CommandError, call_command
+from django.db import connections
 
 from celeriac.cli import detaching, engine, global_options, main, output, start
 from celeriac.cli.words import value_of
@@ -215,6 +216,15 @@ def test_djangos_own_options_do_not_reach_celery(monkeypatch):
         )
 
     assert given == [["status", "-t", "1"]]
+
+
+def test_a_command_takes_leave_of_the_database(default_alias):
+    connections[default_alias].ensure_connection()
+
+    with pytest.raises(SystemExit):
+        Command().run_from_argv(["manage.py", "celery", "help"])
+
+    assert connections[default_alias].connection is None
 
 
 def test_an_error_of_ours_is_one_line_and_code_2(monkeypatch, capsys):

@@ -2,10 +2,13 @@
 
 import sys
 from argparse import REMAINDER
+from contextlib import suppress
 from typing import Any
 
 from celery import maybe_patch_concurrency
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 
 from celeriac.cli import detaching, django_options, output
 from celeriac.cli.main import main
@@ -31,7 +34,7 @@ class Command(BaseCommand):
                 raise
             output.error(f"celery: {error}")
             code = 2
-        ending.leave_without_collecting()
+        _leave()
         sys.exit(code)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -51,3 +54,10 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         if code:
             raise CommandError(f"celery ended with code {code}", returncode=code)
+
+
+def _leave() -> None:
+    """Take leave of the servers, as Django's own commands do: what is not collected does not do so itself."""
+    with suppress(ImproperlyConfigured):
+        connections.close_all()
+    ending.leave_without_collecting()
