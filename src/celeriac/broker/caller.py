@@ -172,14 +172,8 @@ def explained(alias: str) -> Iterator[None]:
         yield
     except DatabaseError as error:
         if failures.is_missing_table(error):
-            raise TablesMissing(tables_missing(alias)) from error
+            raise TablesMissing(failures.tables_missing(alias)) from error
         raise
-
-
-def tables_missing(alias: str) -> str:
-    """What to do about tables that are not there."""
-    option = "" if alias == "default" else f" --database {alias}"
-    return f"Celeriac's tables are not in database {alias!r}. Run: python manage.py migrate{option}"
 
 
 if hasattr(os, "register_at_fork"):

@@ -48,7 +48,7 @@ class Command:
             with in_one_line(app):
                 return self.work(app, parser.parse_args(words))
         except DatabaseError as error:
-            raise engine.explained(error) from error
+            raise engine.explained(app, error) from error
         except ImproperlyConfigured as error:
             raise CeleriacError(str(error)) from error
         except output.NobodyReads:
