@@ -9,10 +9,16 @@ from celeriac.errors import TablesMissing
 from celeriac.results.pending import results_alias
 from celeriac.schedule import table
 
+#: Who has another broker may never have heard of them, and Celery does without.
+_BESIDE_A_BROKER = "(needed with this broker too; without: python manage.py celery inspect ping)"
 
-def explained(app: Celery, error: DatabaseError) -> TablesMissing:
-    """In one line; the driver says of which table, and nobody of which database."""
-    return TablesMissing(failures.tables_missing(_alias_without(app, failures.missing_table(error))))
+
+def explained(app: Celery, error: DatabaseError | TablesMissing) -> TablesMissing:
+    """In one line, also where the driver says of which table, and nobody of which database."""
+    text = str(error)
+    if not isinstance(error, TablesMissing):
+        text = failures.tables_missing(_alias_without(app, failures.missing_table(error)))
+    return TablesMissing(text if address.alias_of(app) is not None else f"{text} {_BESIDE_A_BROKER}")
 
 
 def _alias_without(app: Celery, name: str | None) -> str:

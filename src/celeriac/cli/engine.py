@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from celeriac.broker.explaining import in_one_line
 from celeriac.cli import absent, detaching, output
 from celeriac.database import failures
-from celeriac.errors import Unreachable
+from celeriac.errors import TablesMissing, Unreachable
 
 PROGRAM = "manage.py celery"
 
@@ -46,9 +46,9 @@ def _code(ended: SystemExit) -> int:
     return 2
 
 
-def explained(app: Celery, error: DatabaseError) -> Exception:
+def explained(app: Celery, error: DatabaseError | TablesMissing) -> Exception:
     """What a command says of it, in one line where that is possible."""
-    if failures.is_missing_table(error):
+    if isinstance(error, TablesMissing) or failures.is_missing_table(error):
         return absent.explained(app, error)
     if not failures.is_lost(error):
         return error
