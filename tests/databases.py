@@ -103,3 +103,18 @@ def told_of_statements(connection: Any, note: Callable[[str, Any], object]) -> I
 
     with connection.execute_wrapper(execute_and_note):
         yield
+
+
+@contextmanager
+def without_table(alias: str, name: str) -> Iterator[None]:
+    """A table has another name within."""
+    _rename(alias, name, f"hidden_{name}")
+    try:
+        yield
+    finally:
+        _rename(alias, f"hidden_{name}", name)
+
+
+def _rename(alias: str, old: str, new: str) -> None:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")

@@ -66,3 +66,27 @@ def stranger(broker: str) -> Iterator[Any]:
 
     with ExitStack() as made:
         yield lambda *known: made.enter_context(closing(Stranger(broker, *known)))
+
+
+@pytest.fixture
+def errbacks() -> list[tuple[str, str, str, str]]:
+    """What the errback of `tasks` was told: id, node, class of the error, and its text."""
+    return []
+
+
+@pytest.fixture
+def tasks(app: Any, errbacks: list[tuple[str, str, str, str]]) -> list[Any]:
+    """Of the test's own app: one for a header, the body of a chord, and an errback that notes its calls."""
+
+    def job() -> int:
+        return 1
+
+    def body(values: Any) -> Any:
+        return values
+
+    def on_error(request: Any, error: Exception, traceback: Any) -> None:
+        errbacks.append((request.id, request.hostname, type(error).__name__, str(error)))
+
+    made = [app.task(each, name=f"shop.{each.__name__}", shared=False) for each in (job, body, on_error)]
+    app.finalize()
+    return made

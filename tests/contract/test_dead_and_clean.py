@@ -50,6 +50,11 @@ def dead(app, alias):
     return letters
 
 
+@pytest.mark.parametrize("query", ["type:Shop.pay", "type:SHOP.*", "queue:Mails", "queue:MAIL*"])
+def test_dead_letters_are_found_by_names_as_they_are_written(ran, dead, query):
+    assert ran(DEAD, query, "--json")[1]["letters"] == []
+
+
 def test_dead_letters_are_listed_by_a_query(ran, dead):
     code, said, _ = ran(DEAD, "queue:mails", "exc:NEVER", "since:2h", "type:shop.*")
 

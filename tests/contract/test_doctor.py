@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Task
 from django.core.checks import registry
 from django.db import connections
 from django.test import override_settings
@@ -417,6 +418,12 @@ SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
             ),
         ],
     ),
+    (
+        "stops-too-soon",
+        lambda scene: scene.service(
+            "w.conf", "[program:w]\ncommand=a celery start --time-limit=600\nstopwaitsecs=300\n"
+        ),
+    ),
 ]
 
 
@@ -425,6 +432,15 @@ def test_a_seeded_fault_is_found(scene, code, seed):
     seed(scene)
 
     assert code in scene.codes()
+
+
+def test_a_worker_with_a_shorter_time_limit_of_its_own_needs_less_time_to_stop(scene):
+    scene.settings(CELERY_TASK_TIME_LIMIT=600)
+    # From Celery 5.7 on the setting comes before the option.
+    seconds = 630 if ("time_limit", "task_time_limit") in Task.from_config else 90
+    scene.service("w.conf", f"[program:w]\ncommand=a celery start --time-limit 60\nstopwaitsecs={seconds}\n")
+
+    assert "stops-too-soon" not in scene.codes()
 
 
 def test_a_schedule_that_a_worker_carries_is_well(scene):

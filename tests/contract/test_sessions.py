@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import pytest
 from django.db import Error, OperationalError, connections
 
+from celeriac.broker import caller
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
+from celeriac.broker.queries import patience
 from celeriac.broker.session import BrokerSession
-from celeriac.database import failures, session
+from celeriac.database import busy, failures
 from celeriac.database.session import Session
+from celeriac.models import Queue
 from tests.broker import unreachable
 
 
@@ -67,7 +70,7 @@ def clock(monkeypatch):
         made.pauses += 1
         made.now += seconds
 
-    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=monotonic, sleep=sleep))
+    monkeypatch.setattr(busy, "time", SimpleNamespace(monotonic=monotonic, sleep=sleep))
     return made
 
 
@@ -77,6 +80,18 @@ def test_a_locked_database_is_waited_for_by_the_clock_and_not_by_a_count(locked,
 
     assert 10 < clock.now < 12
     assert clock.pauses > 5
+
+
+def test_whoever_publishes_waits_by_the_same_clock(locked, clock):
+    def write():
+        with patience.little(connections[locked]):
+            Queue.objects.using(locked).create(name="mails")
+
+    with pytest.raises(OperationalError, match="locked"):
+        caller.outside_of_transactions(locked, write)
+
+    assert 10 < clock.now < 13
+    assert clock.pauses < 20
 
 
 def test_an_event_loop_does_not_wait_for_a_locked_database(locked, clock):

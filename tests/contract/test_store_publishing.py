@@ -12,6 +12,7 @@ from celeriac.broker.refusal import MessageTooLarge
 from celeriac.broker.store import Store
 from celeriac.errors import TablesMissing
 from tests.broker import bodies, in_thread, message, publish, rows
+from tests.databases import without_table
 
 
 @pytest.fixture
@@ -85,12 +86,13 @@ def test_a_message_of_a_savepoint_goes_with_the_outer_transaction(broker, reader
 
 
 def test_a_database_error_is_raised(broker):
-    with without_the_table(broker), pytest.raises(TablesMissing, match="Run: python manage"):
+    with without_table(broker, "celeriac_message"), pytest.raises(TablesMissing, match="Run: python manage"):
         Store(broker).publish("mails", message())
 
 
 def test_a_database_error_in_a_transaction_is_raised_and_breaks_it(broker):
-    with without_the_table(broker), pytest.raises(TablesMissing), transaction.atomic(using=broker):
+    hidden, refused = without_table(broker, "celeriac_message"), pytest.raises(TablesMissing)
+    with hidden, refused, transaction.atomic(using=broker):
         Store(broker).publish("mails", message())
 
 
@@ -183,20 +185,3 @@ def sized(size):
     body = "x" * (size - len(dumps(message(""))))
     assert len(json.dumps(message(body)).encode()) >= size
     return body
-
-
-class without_the_table:  # noqa: N801 - used as a statement
-    """The table of messages has another name within."""
-
-    def __init__(self, alias):
-        self.alias = alias
-
-    def __enter__(self):
-        self.rename("celeriac_message", "hidden_message")
-
-    def __exit__(self, *_):
-        self.rename("hidden_message", "celeriac_message")
-
-    def rename(self, old, new):
-        with connections[self.alias].cursor() as cursor:
-            cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")

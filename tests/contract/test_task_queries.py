@@ -110,6 +110,33 @@ def test_each_query_finds_what_it_says(shop, app):
     assert {text: " ".join(found(app, text)) for text in FOUND} == FOUND
 
 
+#: In capitals or not is another name: nothing is found by the wrong ones.
+NOT_FOUND = (
+    *("id:A1", "type:MAIL.SEND", "type:MAIL.*", "type:*.SEND*", "queue:Mails", "queue:Mails*"),
+    *("worker:WEB1", "worker:Celery@web1", "worker:CELERY@*", "worker:WEB*", 'worker:"W@web2"'),
+)
+
+
+def test_names_are_found_as_they_are_written_on_every_database(shop, app):
+    assert {text: ids for text in NOT_FOUND if (ids := found(app, text))} == {}
+    assert found(app, " ".join(f"NOT {text}" for text in NOT_FOUND)) == found(app, "")
+
+
+@pytest.mark.parametrize("text", ["exc:ärger", "exc:ÄRGER", "exc:ÄR*LINES", "exc:r*in", 'exc:"ger\nin two"'])
+def test_what_an_error_says_is_found_in_capitals_or_not_and_across_lines(broker, app, text):
+    put(broker, "x", "FAILURE")
+    fail(broker, "x", "ValueError", "Ärger\nin two lines")
+
+    assert found(app, text) == ["x"]
+
+
+def test_arguments_are_found_as_they_are_written(app, pay):
+    pay.delay("Visa", city="Bonn")
+
+    assert found(app, "args:Visa kwargs:city=Bonn") != []
+    assert found(app, "args:visa") == found(app, "kwargs:city=bonn") == found(app, "kwargs:City") == []
+
+
 @pytest.fixture
 def pay(app):
     def pay(self, card, pin=None, **rest):

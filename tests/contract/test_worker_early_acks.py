@@ -37,25 +37,9 @@ def app(broker, monkeypatch):
 
 
 @pytest.fixture
-def errbacks():
-    return []
-
-
-@pytest.fixture
-def tasks(app, errbacks):
-    def job():
-        return 1
-
-    def body(values):
-        return values
-
-    def on_error(request, error, traceback):
-        errbacks.append((request.id, request.hostname, str(error)))
-
-    made = [app.task(each, name=f"shop.{each.__name__}", shared=False) for each in (job, body, on_error)]
-    made[0].acks_late = False
-    app.finalize()
-    return made
+def tasks(tasks):
+    tasks[0].acks_late = False
+    return tasks
 
 
 @pytest.fixture
@@ -111,7 +95,7 @@ def test_it_ends_with_an_attempt_and_its_errbacks_and_can_be_sent_again(
     (attempt,) = kept(broker, result.id)
     assert (attempt.outcome, attempt.message, attempt.task_name) == (Outcome.LOST, text, "shop.job")
     assert attempt.started_at is not None
-    assert errbacks == [(result.id, "stranger@elsewhere", text)]
+    assert errbacks == [(result.id, "stranger@elsewhere", "WorkerLostError", text)]
 
     control.retry(result.id)
 

@@ -62,6 +62,18 @@ def test_an_edit_is_in_the_next_task_and_a_broken_file_waits_for_its_cure(
     assert terminal.output.count("broker   database") == 1
 
 
+def test_a_module_that_is_deleted_shows_at_once_who_imports_it(sqlite_project: Project) -> None:
+    sqlite_project.write("prices.py", "VAT = 20\n")
+    edit(sqlite_project, "tasks.py", "import os, time", "import os, time, prices")
+    with at_terminal(sqlite_project) as terminal:
+        (sqlite_project.directory / "prices.py").unlink()
+
+        terminal.wait_for_line(r"prices\.py deleted")
+        terminal.wait_for_line(r"tasks\.py cannot be imported: line \d+: ModuleNotFoundError")
+        sqlite_project.write("prices.py", "VAT = 20\n")
+        terminal.wait_for_line(_READY, times=2)
+
+
 def test_a_task_that_outlasts_the_reload_runs_again_and_ctrl_c_twice_stops_now(
     sqlite_project: Project, tmp_path: Path
 ) -> None:

@@ -24,6 +24,15 @@ def no_task_files(monkeypatch):
     monkeypatch.setattr(discovery, "discover", list)
 
 
+@pytest.fixture
+def a_task():
+    def pay():
+        """What it does is not asked."""
+
+    yield get_app().task(pay, name="pay", shared=False)
+    get_app().tasks.unregister("pay")
+
+
 def run(*words):
     return COMMAND.run(get_app(), list(words))
 
@@ -121,9 +130,17 @@ def test_options_of_start_and_variables_go_along(capsys, monkeypatch):
     assert " -c 3 --beat -P solo\n" in said
 
 
+@pytest.mark.parametrize("words", [("--time-limit", "7200"), ("--time-limit=7200",), ("--graceful", "7200")])
+def test_a_stop_waits_as_long_as_the_options_of_start_let_a_task_run(capsys, a_task, words):
+    run("systemd", "--json", "--with", *words)
+
+    assert json.loads(capsys.readouterr().out)["stop_seconds"] == 7230
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["systemd", "--with", "--time-limit", "2h"], "--time-limit needs seconds, as in --time-limit 30"),
         (["upstart"], "no format 'upstart'. The formats: supervisord, systemd, procfile, docker, launchd."),
         (["supervisor"], "Did you mean supervisord?"),
         (["systemd", "--instances", "0"], "'0' is no whole number above 0"),

@@ -1,7 +1,7 @@
 """How long a supervisor waits for a worker: until no task of the project may run any more."""
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 
 from celeriac.services import stop_time
 
@@ -41,6 +41,36 @@ def test_the_longest_limit_counts(settings, tasks, seconds, reason):
     found = stop_time.longest(app(tasks=tasks, **settings))
 
     assert (found.seconds, found.reason, found.is_too_short) == (seconds, reason, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "tasks", "given", "seconds", "is_too_short"),
+    [
+        ({}, ({},), {"hard": 600}, 630, False),
+        # What the type of a task says comes before both.
+        ({}, ({"time_limit": 900},), {"hard": 600}, 930, False),
+        ({}, ({},), {"soft": 600}, 630, False),
+        # A hard limit is what ends a task, whoever has set the soft one.
+        ({}, ({"soft_time_limit": 300},), {"hard": 600}, 630, False),
+        ({"task_soft_time_limit": 300}, ({},), {"hard": 0}, 330, False),
+        ({}, ({},), {"hard": 0}, 60, True),
+        ({}, ({},), {"graceful": 300}, 330, False),
+        ({"task_time_limit": 1800}, ({},), {"graceful": 10}, 60, False),
+    ],
+)
+def test_the_workers_own_options_count_too(settings, tasks, given, seconds, is_too_short):
+    found = stop_time.longest(app(tasks=tasks, **settings), stop_time.Limits(**given))
+
+    assert (found.seconds, found.is_too_short) == (seconds, is_too_short)
+
+
+def test_of_an_option_and_a_setting_the_one_counts_that_celery_takes():
+    # From 5.7 on the setting becomes each task's own.
+    limit = 600 if ("time_limit", "task_time_limit") in Task.from_config else 1800
+
+    found = stop_time.longest(app(task_time_limit=600), stop_time.Limits(hard=1800))
+
+    assert found.seconds == limit + 30
 
 
 def test_a_task_without_a_limit_is_named():

@@ -65,6 +65,45 @@ def test_a_new_file_is_told_also_in_a_new_directory(project, look, monkeypatch):
     assert look() == ["more/tasks.py"]
 
 
+def test_a_deleted_file_is_told_once_and_again_when_it_is_back(project, look):
+    (project / "shop/models.py").unlink()
+    assert look() == []
+    assert look() == ["shop/models.py"]
+    assert look() == []
+
+    (project / "shop/models.py").touch()
+    assert look() == ["shop/models.py"]
+
+
+def test_a_file_that_an_editor_puts_away_while_it_saves_is_not_deleted(project, look):
+    (project / "tasks.py").rename(project / "tasks.py~")
+    assert look() == []
+
+    (project / "tasks.py").touch()
+    assert look() == ["tasks.py"]
+    assert look() == []
+
+
+def test_an_imported_file_outside_of_the_project_is_told_too_when_it_is_deleted(
+    project, changed, tmp_path_factory
+):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "shared.py"
+    elsewhere.touch()
+    watcher = watching.Watcher(changed.append)
+    watcher.add([str(elsewhere)])
+    ticker = watcher.tick()
+    next(ticker)
+
+    elsewhere.unlink()
+    next(ticker)
+    next(ticker)
+    assert changed == [elsewhere]
+
+    elsewhere.touch()
+    next(ticker)
+    assert changed == [elsewhere, elsewhere]
+
+
 def test_what_is_no_code_of_the_project_is_not_watched(project, look):
     for name in ("node_modules/x.py", "venv/y.py"):
         later = (project / name).stat().st_mtime + 1

@@ -6,7 +6,6 @@ of a transaction goes over a session of the broker instead.
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -17,15 +16,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import patience, queries_for
 from celeriac.broker.session import BrokerSession, Work
-from celeriac.database import failures, transactions
+from celeriac.database import busy, failures, transactions
 from celeriac.errors import TablesMissing
 
 T = TypeVar("T")
 
 #: The thread of a worker's event loop and its session.
 _loop: tuple[int, BrokerSession] | None = None
-
-_PATIENCE_SECONDS = 10.0
 
 
 def use_session_in_loop(session: BrokerSession | None) -> None:
@@ -51,7 +48,7 @@ def run(alias: str, work: Work[T]) -> T:
         with explained(alias):
             return work(connection, queries_for(connection))
 
-    return _patiently(once)
+    return busy.done_again(once)
 
 
 def run_briefly(alias: str, work: Work[T]) -> T:
@@ -119,13 +116,13 @@ def outside_of_transactions(alias: str, work: Callable[[], None], *, is_new: boo
     answer to the commit.
     """
     try:
-        return _patiently(work)
+        return busy.done_again(work)
     except DatabaseError as error:
         if not failures.is_lost(error):
             raise
     connections[alias].close()
     try:
-        return _patiently(work)
+        return busy.done_again(work)
     except IntegrityError:
         if not is_new:
             raise
@@ -149,20 +146,7 @@ def _begin_manual(connection: BaseDatabaseWrapper) -> None:
     sqlite3 does so: the savepoint would be the transaction, and its release the commit.
     """
     if getattr(connection.connection, "in_transaction", True) is False:
-        _patiently(lambda: transactions.begin(connection))
-
-
-def _patiently(work: Callable[[], T]) -> T:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    for attempt in range(1000):
-        try:
-            return work()
-        except DatabaseError as error:
-            if not failures.is_busy(error) or time.monotonic() > deadline:
-                raise
-        # Nobody tells of a lock that is free; ever longer, for others wait too.
-        time.sleep(min(0.2, 0.005 * 2 ** min(attempt, 10)))
-    raise AssertionError("unreachable")
+        busy.done_again(lambda: transactions.begin(connection))
 
 
 @contextmanager
@@ -172,14 +156,8 @@ def explained(alias: str) -> Iterator[None]:
         yield
     except DatabaseError as error:
         if failures.is_missing_table(error):
-            raise TablesMissing(tables_missing(alias)) from error
+            raise TablesMissing(failures.tables_missing(alias)) from error
         raise
-
-
-def tables_missing(alias: str) -> str:
-    """What to do about tables that are not there."""
-    option = "" if alias == "default" else f" --database {alias}"
-    return f"Celeriac's tables are not in database {alias!r}. Run: python manage.py migrate{option}"
 
 
 if hasattr(os, "register_at_fork"):

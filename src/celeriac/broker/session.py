@@ -9,7 +9,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from celeriac.broker.errors import BrokerBusy, BrokerConnectionLost, BrokerRefused
 from celeriac.broker.queries import base, queries_for
 from celeriac.database import failures
-from celeriac.database.session import PATIENCE_SECONDS, Session
+from celeriac.database.busy import PATIENCE_SECONDS
+from celeriac.database.session import Session
 
 T = TypeVar("T")
 Work = Callable[[BaseDatabaseWrapper, base.Queries], T]

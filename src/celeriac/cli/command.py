@@ -12,7 +12,7 @@ from django.db import DatabaseError
 
 from celeriac.broker.explaining import in_one_line
 from celeriac.cli import engine, output
-from celeriac.errors import CeleriacError
+from celeriac.errors import CeleriacError, TablesMissing
 
 _QUERY = "--query"
 #: As a shell has it for SIGPIPE.
@@ -47,8 +47,8 @@ class Command:
         try:
             with in_one_line(app):
                 return self.work(app, parser.parse_args(words))
-        except DatabaseError as error:
-            raise engine.explained(error) from error
+        except (DatabaseError, TablesMissing) as error:
+            raise engine.explained(app, error) from error
         except ImproperlyConfigured as error:
             raise CeleriacError(str(error)) from error
         except output.NobodyReads:

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from celery import Celery
 from celery.bin.celery import celery as celery_command
-from django.db import DEFAULT_DB_ALIAS, DatabaseError
+from django.db import DatabaseError
 
-from celeriac.broker import caller
 from celeriac.broker.explaining import in_one_line
-from celeriac.cli import detaching, output
+from celeriac.cli import absent, detaching, output
 from celeriac.database import failures
 from celeriac.errors import TablesMissing, Unreachable
 
@@ -32,7 +31,7 @@ def run(app: Celery, arguments: Sequence[str]) -> int:
     except SystemExit as ended:
         return _code(ended)
     except DatabaseError as error:
-        raise explained(error) from error
+        raise explained(app, error) from error
     finally:
         celery_command.params[0].default = None
     return 0
@@ -47,10 +46,10 @@ def _code(ended: SystemExit) -> int:
     return 2
 
 
-def explained(error: DatabaseError) -> Exception:
+def explained(app: Celery, error: DatabaseError | TablesMissing) -> Exception:
     """What a command says of it, in one line where that is possible."""
-    if failures.is_missing_table(error):
-        return TablesMissing(caller.tables_missing(DEFAULT_DB_ALIAS))
+    if isinstance(error, TablesMissing) or failures.is_missing_table(error):
+        return absent.explained(app, error)
     if not failures.is_lost(error):
         return error
     return Unreachable(

@@ -53,7 +53,7 @@ def let_go() -> None:
 
 def foreign(text: str, *, is_error: bool = False) -> None:
     """Print a line that somebody else wrote: a traceback, a result."""
-    (error if is_error else line)(_in_one_line(text))
+    (error if is_error else line)(in_one_line(text))
 
 
 def is_for_people() -> bool:
@@ -69,7 +69,7 @@ def error(text: str) -> None:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, to: TextIO | None = None) -> None:
     """Print rows in columns on a terminal, with tabs in a pipe; a cell is one line, whatever is in it."""
     stream = to or sys.stdout
-    rows = [[_in_one_line(cell) for cell in row] for row in rows]
+    rows = [[in_one_line(cell) for cell in row] for row in rows]
     if not stream.isatty():
         for row in rows:
             line("\t".join(row), to=stream)
@@ -80,8 +80,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, to: TextIO | 
         line("  ".join(cells).rstrip(), to=stream)
 
 
-def _in_one_line(cell: str) -> str:
-    """Nothing in a task's name or arguments moves a terminal's cursor or makes another column."""
+def in_one_line(cell: str) -> str:
+    """The text so that nothing in it moves a terminal's cursor or makes another column."""
     if cell.isprintable():
         return cell
     return "".join(

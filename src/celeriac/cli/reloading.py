@@ -131,7 +131,7 @@ class _Reloading:
         worker = self._worker
         if self._is_ending or (worker is not None and worker.is_reloading):
             return  # What starts next reads this change, too.
-        _say("↻", "yellow", f"{_shown(file)} changed")
+        _say("↻", "yellow", f"{_shown(file)} {'changed' if file.exists() else 'deleted'}")
         if worker is None:
             self._start()
         else:

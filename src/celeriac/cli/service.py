@@ -10,10 +10,12 @@ from celery import Celery
 
 from celeriac.cli import output
 from celeriac.cli.command import Command
+from celeriac.cli.start_options import seconds_of
 from celeriac.errors import CeleriacError
 from celeriac.services.plan import File, Plan
 from celeriac.services.project import Wishes, plan_for
 from celeriac.services.render import FORMATS, render
+from celeriac.services.stop_time import Limits
 from celeriac.services.writing import Written, write
 
 
@@ -47,6 +49,16 @@ def _wishes(options: Namespace) -> Wishes:
         stop_seconds=options.stop_seconds,
         logs=options.logs,
         more=options.more,
+        limits=_limits(options.more),
+    )
+
+
+def _limits(words: Sequence[str]) -> Limits:
+    """Raises CeleriacError for one that is no time: the worker would not start."""
+    return Limits(
+        hard=seconds_of(words, "--time-limit"),
+        soft=seconds_of(words, "--soft-time-limit"),
+        graceful=seconds_of(words, "--graceful"),
     )
 
 

@@ -27,17 +27,18 @@ class StartOptions:
 def split(words: Sequence[str]) -> tuple[StartOptions, list[str]]:
     """Our options, and the words that are Celery's. Raises CeleriacError for a value that is no time."""
     flags = [word for word in words if word in (_RELOAD, _NO_RELOAD)]
-    timeout = _seconds(words, _RELOAD_TIMEOUT)
+    timeout = seconds_of(words, _RELOAD_TIMEOUT)
     ours = StartOptions(
         reload=flags[-1] == _RELOAD if flags else None,
         reload_timeout_seconds=_RELOAD_TIMEOUT_SECONDS if timeout is None else timeout,
-        graceful_seconds=_seconds(words, _GRACEFUL),
+        graceful_seconds=seconds_of(words, _GRACEFUL),
     )
     rest = without(words, (_RELOAD_TIMEOUT, _GRACEFUL))
     return ours, [word for word in rest if word not in (_RELOAD, _NO_RELOAD)]
 
 
-def _seconds(words: Sequence[str], name: str) -> float | None:
+def seconds_of(words: Sequence[str], name: str) -> float | None:
+    """The value of an option; None where it is not given. Raises CeleriacError for one that is no time."""
     if not any(word.partition("=")[0] == name for word in words):
         return None
     given = value_of(words, (name,))

@@ -128,7 +128,7 @@ def _of_task(record: logging.LogRecord, task: dict[str, Any]) -> str:
 def _end_of(record: logging.LogRecord, task: dict[str, Any]) -> tuple[str, str, str]:
     if "runtime" in task:
         return "✓", "green", ""
-    text = _in_one_line(str(task.get("exc", "")))
+    text = _short(str(task.get("exc", "")))
     if record.levelno < logging.WARNING:
         return "↺", "yellow", text or str(task.get("description", ""))
     place = _place(str(task.get("traceback", "")))
@@ -140,7 +140,7 @@ def _error(record: logging.LogRecord) -> str:
     error = record.exc_info[1] if record.exc_info else None
     if error is None:
         return ""
-    return _in_one_line(f"{type(error).__name__}: {error}".removesuffix(": "))
+    return _short(f"{type(error).__name__}: {error}".removesuffix(": "))
 
 
 def _place(traceback: str) -> str:
@@ -151,7 +151,7 @@ def _place(traceback: str) -> str:
     file, line = Path(own[-1][0]), own[-1][1]
     here = Path.cwd()
     shown = file.relative_to(here) if file.is_relative_to(here) else file.name
-    return _in_one_line(f"({shown}:{line})")
+    return _short(f"({shown}:{line})")
 
 
 def _of_other(record: logging.LogRecord, formatter: logging.Formatter) -> str:
@@ -177,10 +177,9 @@ def shown_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} m {int(seconds % 60)} s"
 
 
-def _in_one_line(text: str) -> str:
-    line = " ".join(text.split())
-    safe = "".join(each for each in line if each.isprintable())
-    return safe if len(safe) <= _MOST_TEXT else f"{safe[: _MOST_TEXT - 1]}…"
+def _short(text: str) -> str:
+    line = output.in_one_line(" ".join(text.split()))
+    return line if len(line) <= _MOST_TEXT else f"{line[: _MOST_TEXT - 1]}…"
 
 
 def _now() -> str:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from pathlib import Path
 from sysconfig import get_path
 from threading import Thread
@@ -26,7 +27,7 @@ _STANDARD_LIBRARY = Path(get_path("stdlib")).resolve()
 
 
 class Watcher(autoreload.StatReloader):
-    """Calls back with each file that was changed or is new, from a thread of its own."""
+    """Calls back with each file that was changed, is new or was deleted, from a thread of its own."""
 
     SLEEP_TIME = _SECONDS  # type: ignore[assignment]  # Django's is an int, for time.sleep()
 
@@ -34,6 +35,8 @@ class Watcher(autoreload.StatReloader):
         super().__init__()
         self._changed = changed
         self._known: set[Path] = set()
+        #: Of these, those that the last look did not find.
+        self._missed: set[Path] = set()
         self._looks = 0
 
     def start(self) -> None:
@@ -51,19 +54,33 @@ class Watcher(autoreload.StatReloader):
         return filter(is_own, super().watched_files(include_globs))
 
     def snapshot_files(self) -> Iterator[tuple[Path, float]]:
-        """Django's, which tells of no new file: one in the project looks like an old one that was changed."""
+        """Django's, which tells of no new file and of none that is gone: they look like changed ones."""
         began = time.thread_time()
         if self._looks % _LOOKS_AT_FILES == 0:
             for directory in _directories():
                 self.watch_dir(directory, "*.py")
+        seen: set[Path] = set()
         for file, modified in super().snapshot_files():
+            seen.add(file)
             if file not in self._known:
                 self._known.add(file)
                 if self._looks and file.parent in self.directory_globs:
                     yield file, 0.0
             yield file, modified
+        for file in self._gone(seen):
+            yield file, inf
+            # If it comes back it is newer than this.
+            yield file, 0.0
         self._looks += 1
         self.SLEEP_TIME = max(_SECONDS, min(_RESTS * (time.thread_time() - began), _MOST_SECONDS))
+
+    def _gone(self, seen: set[Path]) -> set[Path]:
+        """Those that two looks have not found: an editor may put one away for a moment while it saves."""
+        missed = self._known - seen
+        gone = missed & self._missed
+        self._known -= gone
+        self._missed = missed - gone
+        return gone
 
     def notify_file_changed(self, path: str | os.PathLike[str]) -> None:
         """Call back, unless an app has done what there was to do.

@@ -3,7 +3,9 @@
 The driver's code decides, not its text, wherever there is a code.
 """
 
-from django.db import Error
+import re
+
+from django.db import DEFAULT_DB_ALIAS, Error
 
 # PostgreSQL, SQLSTATE: serialization failure, deadlock, lock timeout, statement timeout.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -31,6 +33,7 @@ _BUSY_SQLITE_CODES = frozenset({5, 6})
 _LOST_SQLITE_CODES = frozenset({14, 8, 10})
 _HINDERED_SQLITE_CODES = frozenset({13, 7})
 _MISSING_TABLE = ("42P01", 1146)
+_TABLE = re.compile(r"\b((?:celeriac|django_celery_results)_\w+)(?=[\"']|$)", re.MULTILINE)
 # MariaDB, MySQL: the column's character set lacks a character of the text.
 _WRONG_TEXT_NUMBER = 1366
 
@@ -90,6 +93,23 @@ def is_missing_table(error: BaseException) -> bool:
         or _number(cause) in _MISSING_TABLE
         or "no such table" in str(error)
     )
+
+
+def missing_table(error: BaseException) -> str | None:
+    """Its name, where `is_missing_table`: drivers have it in their texts alone, at the end or in quotes."""
+    found = _TABLE.search(str(error))
+    return found[1] if found else None
+
+
+def tables_missing(alias: str) -> str:
+    """What to do about tables that are not there."""
+    return f"Celeriac's tables are not in database {alias!r}. {migrate(alias)}"
+
+
+def migrate(alias: str) -> str:
+    """How tables come into a database."""
+    option = "" if alias == DEFAULT_DB_ALIAS else f" --database {alias}"
+    return f"Run: python manage.py migrate{option}"
 
 
 def is_wrong_text(error: BaseException) -> bool:

@@ -6,11 +6,8 @@ results use connections of their own. A session may be used by any thread, one a
 a fork by starting afresh in the child.
 """
 
-import itertools
 import os
-import random
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -19,13 +16,9 @@ from typing import Any, TypeVar
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celeriac.database import failures, forks, transactions
+from celeriac.database import busy, failures, forks, transactions
 
 T = TypeVar("T")
-
-#: How long a busy database is tried again before it is reported. By the clock: a try may wait for a lock.
-PATIENCE_SECONDS = 10.0
-_LONGEST_PAUSE_SECONDS = 0.4
 
 _sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
 #: Connections inherited by a fork: closing one would end the parent's session on the server.
@@ -47,25 +40,18 @@ class Session:
         work: Callable[[BaseDatabaseWrapper], T],
         *,
         atomic: bool = True,
-        patience_seconds: float = PATIENCE_SECONDS,
+        patience_seconds: float = busy.PATIENCE_SECONDS,
     ) -> T:
         """Do `work`, in a transaction of its own when `atomic`; again while the database is busy.
 
         Raises the database's error when it is lost, when it stays busy, or for any other reason.
         """
-        deadline = time.monotonic() + patience_seconds
-        for attempt in itertools.count():
-            try:
-                return self._once(work, atomic=atomic)
-            except Error as error:
-                if failures.is_lost(error):
-                    self.close()
-                if not failures.is_busy(error) or time.monotonic() >= deadline:
-                    raise
-            # Jitter: two that collided must not meet again.
-            longest = min(0.005 * 2 ** min(attempt, 10), _LONGEST_PAUSE_SECONDS)
-            time.sleep(random.uniform(0.5, 1.0) * longest)  # noqa: S311 - not a secret
-        raise AssertionError("unreachable")
+        try:
+            return busy.done_again(lambda: self._once(work, atomic=atomic), patience_seconds)
+        except Error as error:
+            if failures.is_lost(error):
+                self.close()
+            raise
 
     def connection(self) -> BaseDatabaseWrapper:
         """The open connection; raises Django's errors when it cannot be opened."""

@@ -11,7 +11,7 @@ from django.utils.dateparse import parse_datetime
 from django_celery_results.models import TaskResult
 
 from celeriac import after_task
-from celeriac.broker import caller, compression, payload
+from celeriac.broker import compression, payload
 from celeriac.broker.collecting import collecting
 from celeriac.broker.confirming import confirming
 from celeriac.broker.explaining import explained
@@ -206,7 +206,7 @@ def tables_named(alias: str) -> Iterator[None]:
         yield
     except DatabaseError as error:
         if failures.is_missing_table(error):
-            raise TablesMissing(caller.tables_missing(alias)) from error
+            raise TablesMissing(failures.tables_missing(alias)) from error
         raise
 
 

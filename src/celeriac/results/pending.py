@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 from django_celery_results.models import TaskResult
 
-from celeriac.database import threads
+from celeriac.database import failures, threads
 from celeriac.database.inserting import Row, insert_all
 from celeriac.models import TaskRecord
 from celeriac.results import publishing
@@ -97,12 +97,15 @@ def _write_or_log(alias: str, sent: Sends) -> None:
     except SynchronousOnlyOperation:
         # As long as `delay()` itself holds up the loop; and what it returns has its rows.
         threads.run(partial(_write_or_log, alias, sent))
-    except Exception:
-        logger.exception(
+    except Exception as error:
+        is_missing = failures.is_missing_table(error)
+        logger.error(
             "%s was published, but its row PENDING could not be written to database %r: "
-            "its history begins when a worker stores its first state.",
+            "its history begins when a worker stores its first state.%s",
             ", ".join(f"Task {each.name}[{each.task_id}]" for _, each in sent[:10]),
             alias,
+            f" {failures.tables_missing(alias)}" if is_missing else "",
+            exc_info=not is_missing,
         )
 
 

@@ -62,6 +62,8 @@ def until_stored(alias: str, operation: Callable[[], T], *, tries: int = TRIES, 
     What is vital to a task of a worker has no last try, until the worker is told to stop. Then SystemExit is
     raised, which Celery takes for the loss of the worker: the message comes again, and no FAILURE is stored.
     The operation must be one transaction that may happen twice.
+
+    `database/busy` is for less: there a lost connection is an error, and an end comes by the clock alone.
     """
     connection = connections[alias]
     if is_in_transaction(connection):

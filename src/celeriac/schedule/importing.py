@@ -13,7 +13,7 @@ from django.apps.registry import Apps
 from django.core.exceptions import ValidationError
 from django.db import connections, models, transaction
 
-from celeriac.errors import TablesMissing
+from celeriac.errors import CeleriacError
 from celeriac.models import Schedule
 from celeriac.schedule import table
 
@@ -50,9 +50,9 @@ class Found:
 
 
 def found(alias: str) -> list[Found]:
-    """All of theirs in this database, by name, and what would become of them. Raises TablesMissing."""
+    """All of theirs in this database, by name, and what would become of them. Raises CeleriacError."""
     if _TASKS not in connections[alias].introspection.table_names():
-        raise TablesMissing(
+        raise CeleriacError(
             f"Database {alias!r} has no tables of django-celery-beat. --database names another one."
         )
     ours = set(Schedule.objects.using(table.alias()).values_list("name", flat=True))

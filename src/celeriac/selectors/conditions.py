@@ -10,9 +10,8 @@ from typing import Any
 
 from celery import Celery, states
 from django.db import connections
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Lower
-from django.db.models.lookups import Contains, Exact, Regex
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.lookups import Exact
 from django_celery_results.models import TaskResult
 
 from celeriac.errors import QueryError
@@ -73,31 +72,42 @@ def _id(term: Term, place: Place) -> Q:
 
 def of_prefix(alias: str, value: Text) -> Q:
     """Ids that begin so. Index: the unique one of task_id."""
-    text = value.text.rstrip("*") if not value.is_literal else value.text
-    prefix = Q(task_id__startswith=text)
+    return _begins(alias, "task_id", value.text if value.is_literal else value.text.rstrip("*"))
+
+
+def matched(alias: str, column: str, value: Text) -> Q:
+    """The whole of a text column as it is written, asterisks being any text."""
+    if value.is_literal or "*" not in value.text:
+        return _equals(alias, column, value.text)
+    head, _, tail = value.text.partition("*")
+    return _begins(alias, column, head) if not tail else _is_like(column, value.text.split("*"))
+
+
+def _begins(alias: str, column: str, text: str) -> Q:
+    prefix = Q(**{f"{column}__startswith": text})
     if connections[alias].vendor != "sqlite" or not text:
         return prefix
     # SQLite's LIKE heeds no case, and so goes by no index.
-    return prefix & Q(task_id__gte=text, task_id__lt=text[:-1] + chr(min(ord(text[-1]) + 1, 0x10FFFF)))
+    following = text[:-1] + chr(min(ord(text[-1]) + 1, 0x10FFFF))
+    return prefix & Q(**{f"{column}__gte": text, f"{column}__lt": following})
 
 
-def matched(column: str, value: Text) -> Q:
-    """The whole of a text column, asterisks being any text."""
-    if value.is_literal or "*" not in value.text:
-        return Q(**{column: value.text})
-    head, _, tail = value.text.partition("*")
-    if not tail:
-        return Q(**{f"{column}__startswith": head})
-    pieces = ".*".join(map(re.escape, value.text.split("*")))
-    return Q(**{f"{column}__regex": f"^{pieces}$"})
+def _equals(alias: str, column: str, text: str) -> Q:
+    same = Q(**{column: text})
+    # The usual collations of MariaDB and MySQL heed neither case nor accents.
+    return same & _is_like(column, [text]) if connections[alias].vendor == "mysql" else same
 
 
-def _type(term: Term, _: Place) -> Q:
-    return _any(term, partial(matched, "task_name"))
+def _is_like(column: str, pieces: list[str]) -> Q:
+    return Q(**{f"{column}__regex": f"^{'.*'.join(map(re.escape, pieces))}$"})
 
 
-def _queue(term: Term, _: Place) -> Q:
-    return _any(term, partial(matched, "queue"))
+def _type(term: Term, place: Place) -> Q:
+    return _any(term, partial(matched, place.alias, "task_name"))
+
+
+def _queue(term: Term, place: Place) -> Q:
+    return _any(term, partial(matched, place.alias, "queue"))
 
 
 def _state(term: Term, place: Place) -> Q:
@@ -147,7 +157,7 @@ def _worker(term: Term, place: Place) -> Q:
     def of_value(value: Text) -> Q:
         # Of `celery@web1` people say `web1`.
         full = Text(value.text if "@" in value.text else f"*@{value.text}", value.is_literal)
-        return matched("worker", value) | matched("worker", Text(full.text))
+        return matched(place.alias, "worker", value) | matched(place.alias, "worker", Text(full.text))
 
     # A worker has taken very many: they are not found first.
     return Q(Exists(place.results.filter(_any(term, of_value), task_id=OuterRef("task_id"))))
@@ -177,10 +187,11 @@ def _exc(term: Term, place: Place) -> Q:
 
 
 def said(column: str, value: Text) -> Q:
-    """The text is somewhere in a column, whatever the case: MariaDB heeds it in our columns by itself."""
-    if value.is_literal or "*" not in value.text:
-        return Q(Contains(Lower(column), Lower(Value(value.text))))
-    return Q(Regex(Lower(column), ".*".join(map(re.escape, value.text.lower().split("*")))))
+    """The text is somewhere in a column, whatever the case and on however many lines."""
+    pieces = [value.text] if value.is_literal else value.text.split("*")
+    # Said in the pattern, which every database reads alike: SQLite's LIKE and LOWER() know ASCII alone,
+    # MariaDB heeds the case in our columns, and of PostgreSQL's alone an asterisk goes over lines by itself.
+    return Q(**{f"{column}__iregex": f"(?is){'.*'.join(map(re.escape, pieces))}"})
 
 
 _BY_KEY: dict[str, Callable[[Term, Place], Q]] = {

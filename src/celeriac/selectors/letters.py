@@ -17,7 +17,6 @@ from celeriac.errors import QueryError
 from celeriac.models import DeadLetter
 from celeriac.selectors import conditions, places, spans
 from celeriac.selectors.query import Query, Term
-from celeriac.selectors.query_values import Text
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 #: Not its text, in which everything stands.
@@ -42,8 +41,9 @@ class Letter:
 def find(app: Celery, query: Query, *, now: datetime | None = None) -> QuerySet[DeadLetter]:
     """The dead letters that a query finds, in no order. Raises QueryError."""
     moment = now or timezone.now()
-    terms = [_of(term, moment) for term in query.terms]
-    return DeadLetter.objects.using(places.of_letters(app)).filter(reduce(and_, terms, Q())).order_by()
+    alias = places.of_letters(app)
+    terms = [_of(term, alias, moment) for term in query.terms]
+    return DeadLetter.objects.using(alias).filter(reduce(and_, terms, Q())).order_by()
 
 
 def numbered(app: Celery, numbers: list[int]) -> QuerySet[DeadLetter]:
@@ -66,20 +66,15 @@ def _moment(microseconds: int) -> datetime:
     return moment if settings.USE_TZ else timezone.make_naive(moment)
 
 
-def _of(term: Term, now: datetime) -> Q:
+def _of(term: Term, alias: str, now: datetime) -> Q:
     if term.key not in _BY_KEY:
         raise QueryError(f"{term.key}: dead letters have none. Their keys are: {', '.join(_BY_KEY)}.")
-    condition = reduce(or_, (_BY_KEY[term.key](value, now) for value in term.values))
+    condition = reduce(or_, (_BY_KEY[term.key](value, alias, now) for value in term.values))
     return ~condition if term.is_negated else condition
 
 
-def _id(value: Text, _: datetime) -> Q:
-    """Of the task."""
-    return Q(task_id__startswith=value.text.rstrip("*"))
-
-
-def _died(lookup: str) -> Callable[[Any, datetime], Q]:
-    def of_value(value: Any, now: datetime) -> Q:
+def _died(lookup: str) -> Callable[[Any, str, datetime], Q]:
+    def of_value(value: Any, _: str, now: datetime) -> Q:
         moment = spans.moment(value, now)
         aware = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
         return Q(**{f"died_at__{lookup}": clock.parse(aware)})
@@ -87,11 +82,11 @@ def _died(lookup: str) -> Callable[[Any, datetime], Q]:
     return of_value
 
 
-_BY_KEY: dict[str, Callable[[Any, datetime], Q]] = {
-    "id": _id,
-    "type": lambda value, _: conditions.matched("task_name", value),
-    "queue": lambda value, _: conditions.matched("queue", value),
-    "exc": lambda value, _: conditions.said("reason", value),
+_BY_KEY: dict[str, Callable[[Any, str, datetime], Q]] = {
+    "id": lambda value, alias, _: conditions.of_prefix(alias, value),
+    "type": lambda value, alias, _: conditions.matched(alias, "task_name", value),
+    "queue": lambda value, alias, _: conditions.matched(alias, "queue", value),
+    "exc": lambda value, _, __: conditions.said("reason", value),
     "since": _died("gte"),
     "until": _died("lt"),
 }

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from celery import Celery
@@ -18,6 +18,7 @@ from celeriac.discovery.root import project_root
 from celeriac.errors import CeleriacError
 from celeriac.services import stop_time
 from celeriac.services.plan import Plan, Worker
+from celeriac.services.stop_time import Limits, StopTime
 
 #: Without secrets, and without them nothing starts. Others are named by the user.
 _TAKEN_ALONG = ("DJANGO_SETTINGS_MODULE", "DJANGO_CONFIGURATION", "PYTHONPATH")
@@ -48,6 +49,8 @@ class Wishes:
     stop_seconds: int | None = None
     logs: str | None = None
     more: Sequence[str] = ()
+    #: What `more` says of them.
+    limits: Limits = field(default_factory=Limits)
 
 
 def plan_for(app: Celery, wishes: Wishes) -> Plan:
@@ -57,7 +60,6 @@ def plan_for(app: Celery, wishes: Wishes) -> Plan:
     project = _name_of_project(directory)
     name = _checked_name(wishes.name or f"{project}-worker")
     user = wishes.user or _user_of(directory)
-    wanted = wishes.stop_seconds
     return Plan(
         name=name,
         project=project,
@@ -66,7 +68,7 @@ def plan_for(app: Celery, wishes: Wishes) -> Plan:
         directory=directory,
         user=user,
         workers=_workers(name, wishes),
-        stop=stop_time.longest(app) if wanted is None else stop_time.chosen(app, wanted),
+        stop=_stop_time(app, wishes),
         environment=_environment(wishes.env),
         home=_home_of(user),
         env_file=Path(wishes.env_file).absolute() if wishes.env_file else None,
@@ -87,6 +89,12 @@ def _import_tasks(app: Celery) -> None:
         app.loader.import_default_modules()
     finally:
         os.environ[_SKIP_CHECKS] = before
+
+
+def _stop_time(app: Celery, wishes: Wishes) -> StopTime:
+    if wishes.stop_seconds is None:
+        return stop_time.longest(app, wishes.limits)
+    return stop_time.chosen(app, wishes.stop_seconds, wishes.limits)
 
 
 def _program() -> tuple[tuple[str, ...], Path]:

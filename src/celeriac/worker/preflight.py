@@ -6,12 +6,13 @@ from celery import Celery
 from django.db import DatabaseError, NotSupportedError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from celeriac.broker import address, caller, runtime
+from celeriac.broker import address, runtime
 from celeriac.broker.queries import queries_for
 from celeriac.broker.queries.sqlite import SqliteQueries
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.transports import known_schemes
 from celeriac.conf import options, urls_in
+from celeriac.database import failures
 from celeriac.errors import CeleriacError, TablesMissing, UnknownDatabase, UnsupportedDatabase, WrongSetting
 from celeriac.models import lengths
 from celeriac.results.backend import DatabaseBackend
@@ -103,8 +104,8 @@ def _check_database(alias: str, table: str) -> None:
 
 def _missing(alias: str, table: str) -> str:
     if table != _RESULT_TABLE:
-        return caller.tables_missing(alias)
-    return caller.tables_missing(alias).replace("Celeriac's tables", "django-celery-results' tables")
+        return failures.tables_missing(alias)
+    return f"django-celery-results' tables are not in database {alias!r}. {failures.migrate(alias)}"
 
 
 def _use_wal(alias: str) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 from celery import Celery, signals
 from django.db import Error, connections
 
-from celeriac.broker import caller
 from celeriac.database import failures
 from celeriac.errors import TablesMissing
 from celeriac.results.pending import results_alias
@@ -112,7 +111,7 @@ def start(app: Celery) -> None:
         logger.warning("The schedule waits for its database: %s", failures.first_line(error))
         missing = []
     for alias in missing:
-        raise TablesMissing(caller.tables_missing(alias))
+        raise TablesMissing(failures.tables_missing(alias))
     _scheduler = Scheduler(app)
     _scheduler.start()
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from celeriac.doctor.finding import Finding, Kind, Level
 from celeriac.doctor.patient import Patient
+from celeriac.services import stop_time
 
 #: A beat or a monitor has no pool whose processes a stop could hit.
 _WORKERS = re.compile(r"(?<![\w/.-])(?:worker|start|multi)\b")
 _OTHERS = re.compile(r"(?<![\w/.-])(?:beat|flower)\b")
+_TIME_LIMIT = re.compile(r"\s--time-limit[=\s]\s*(\d+(?:\.\d+)?)")
 _SECONDS = {"": 1, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hr": 3600}
 #: Of supervisord and of systemd.
 _DEFAULT_STOP = {"supervisord": 10.0, "systemd": 90.0}
@@ -40,13 +42,12 @@ KINDS = (STOPS_GROUP, KILLS_GROUP, TOO_SOON)
 
 
 def _files(patient: Patient) -> Iterator[Finding]:
-    longest = float(patient.conf.task_time_limit or 0)
     for path in patient.found_service_files():
         for section, given in _sections(path):
             if path.suffix == ".service":
-                yield from _systemd(path, given, longest)
+                yield from _systemd(path, given, _longest(patient, given))
             elif section.startswith("program:"):
-                yield from _supervisord(path, section, given, longest)
+                yield from _supervisord(path, section, given, _longest(patient, given))
 
 
 def _sections(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -62,10 +63,21 @@ def _sections(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         return
     for section in parser.sections():
         given = {key: (value or "").strip() for key, value in parser.items(section)}
-        command = given.get("command", "") or given.get("execstart", "")
+        command = _command(given)
         is_other = _OTHERS.search(command) and not _WORKERS.search(command)
         if re.search(r"\bcelery\b", command) and not is_other:
             yield section, given
+
+
+def _command(given: dict[str, str]) -> str:
+    return given.get("command", "") or given.get("execstart", "")
+
+
+def _longest(patient: Patient, given: dict[str, str]) -> float:
+    """Of a task without a limit of its own; the worker's command line may say it."""
+    found = _TIME_LIMIT.findall(_command(given))
+    limits = stop_time.Limits(hard=float(found[-1]) if found else None)
+    return float(stop_time.of_worker(patient.app, limits).hard or 0)
 
 
 def _supervisord(path: Path, section: str, given: dict[str, str], longest: float) -> Iterator[Finding]:
