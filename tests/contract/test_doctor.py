@@ -283,6 +283,10 @@ def _faulty(scene: Scene) -> None:
     _noted(scene, "another")
 
 
+def _mistyped(scene: Scene) -> None:
+    scene.settings(CELERY_BEAT_SCHEDULE={"each": {"task": f"{TASK}s", "schedule": 600}})
+
+
 def _beat_beside_us(scene: Scene) -> None:
     _scheduled()(scene)
     _noted(scene)
@@ -392,6 +396,7 @@ SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
     ("schedule-idle", _entered),
     ("schedule-idle", _stuck),
     ("schedule-idle", _faulty),
+    ("schedule-unknown-task", _mistyped),
     ("schedule-twice", _scheduled(1, 1, 11, 11, 21, 21, 31, 31)),
     ("schedule-twice", _beat_beside_us),
     (

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery
 
+from celeriac.cli import output
 from celeriac.errors import CeleriacError
 
 _NAMED = re.compile(r"([^\W\d]\w*)=(.*)", re.DOTALL)
@@ -63,6 +64,14 @@ def known(app: Celery, name: str) -> Any:
     if near := by_end or get_close_matches(name, ours, n=1, cutoff=0.8):
         raise CeleriacError(f"There is no task {name!r}. Did you mean {near[0]}?")
     return None
+
+
+def warn_of_unknown(app: Celery, name: str) -> Any:
+    """As `known`, and say so where there is none: somebody else's worker may know it."""
+    task = known(app, name)
+    if task is None:
+        output.error(f"No task {name!r} is known here: another project's worker must know it.")
+    return task
 
 
 def _json(text: str, kind: type, advice: str) -> Any:

@@ -24,9 +24,7 @@ _HANDED_ON = ("countdown", "eta", "expires", "serializer", "queue", "exchange", 
 def _work(app: Celery, options: Namespace) -> int:
     """0: it is sent, or has succeeded; 1: it failed; 124: it did not end in time."""
     wanted = arguments.call_of(options)
-    task = None if options.unknown else arguments.known(app, wanted.name)
-    if task is None and not options.unknown:
-        output.error(f"No task {wanted.name!r} is known here: another project's worker must know it.")
+    task = None if options.unknown else arguments.warn_of_unknown(app, wanted.name)
     how = {name: getattr(options, name) for name in _HANDED_ON if getattr(options, name) is not None}
     result = _sent(app, task, wanted, how)
     if options.wait is None:
