@@ -2,7 +2,10 @@
 
 import os
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.exceptions import ImproperlyConfigured
+
+_RESULTS = "django_celery_results"
 
 
 class CeleriacConfig(AppConfig):
@@ -13,7 +16,12 @@ class CeleriacConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Give the project its Celery app; wrong settings are told where the app is used."""
+        """Give the project its Celery app; wrong settings are told where the app is used.
+
+        Raises ImproperlyConfigured where the app is missing whose table has the results.
+        """
+        if not apps.is_installed(_RESULTS):
+            raise ImproperlyConfigured(f'INSTALLED_APPS has "celeriac", and needs "{_RESULTS}" too.')
         from celeriac import app, checks, control, publisher
         from celeriac.doctor import system_checks
         from celeriac.errors import WrongSetting

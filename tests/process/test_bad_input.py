@@ -47,6 +47,20 @@ def asks(project: Project, *words: str) -> str:
     return fails(project.manage("celery", *words, check=False), codes=(2, EX_UNAVAILABLE))
 
 
+def test_a_pool_whose_package_is_missing_is_one_line(sqlite_project: Project) -> None:
+    ended = sqlite_project.manage("celery", "start", "--pool", "eventlet", check=False)
+
+    assert fails(ended) == "celery: This pool needs the package eventlet: pip install eventlet"
+
+
+def test_a_project_without_the_app_of_the_results_is_told_so(sqlite_project: Project) -> None:
+    sqlite_project.add_settings('INSTALLED_APPS.remove("django_celery_results")')
+    ended = sqlite_project.manage("check", check=False)
+
+    said = 'ImproperlyConfigured: INSTALLED_APPS has "celeriac", and needs "django_celery_results" too.'
+    assert ended.stderr.splitlines()[-1].endswith(said)
+
+
 @pytest.mark.parametrize(
     ("settings", "line"),
     [

@@ -21,9 +21,8 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run from the command line and end the process with the command's exit code."""
-        # gevent and eventlet must patch before anything of the worker is imported.
-        maybe_patch_concurrency(argv[1:])
         try:
+            _patch(argv[1:])
             code = main(django_options.without_settled(argv[2:]))
         except (CeleriacError, CommandError) as error:
             if django_options.TRACEBACK in argv:
@@ -49,3 +48,11 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         if code:
             raise CommandError(f"celery ended with code {code}", returncode=code)
+
+
+def _patch(words: list[str]) -> None:
+    """gevent and eventlet must patch before anything of the worker is imported. Raises CommandError."""
+    try:
+        maybe_patch_concurrency(words)
+    except ModuleNotFoundError as error:
+        raise CommandError(f"This pool needs the package {error.name}: pip install {error.name}") from error
