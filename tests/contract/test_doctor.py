@@ -607,7 +607,7 @@ def test_people_are_told_why_and_how_to_mend_it(scene, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "✗ always-eager: CELERY_TASK_ALWAYS_EAGER is on: no task goes to a worker.\n" in said
     assert "    fix: Remove CELERY_TASK_ALWAYS_EAGER" in said
-    assert said.endswith("1 errors, 0 warnings\n")
+    assert said.endswith("1 error, 0 warnings\n")
 
 
 def test_the_page_has_each_kind():
