@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 
 def make_app(url: str, **entries: Any) -> Celery:
     """An app that publishes through us, with these entries and no clean-up of results."""
-    app = Celery("schedule", broker=url, backend=BACKEND, set_as_current=False)
+    app = Celery("schedule", broker=url, backend=BACKEND, fixups=(), set_as_current=False)
     app.conf.update(beat_schedule=entries, result_expires=None, timezone="Europe/Berlin")
     adopt(app)
     publisher.install(app)

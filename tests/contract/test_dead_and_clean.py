@@ -55,6 +55,23 @@ def test_dead_letters_are_found_by_names_as_they_are_written(ran, dead, query):
     assert ran(DEAD, query, "--json")[1]["letters"] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["replay"], "dead replay: which ones? Give numbers, --query 'queue:mails since:2h', or --all."),
+        (
+            ["show", "8f3a"],
+            "show: argument number: '8f3a' is no number; a task's letters: celery dead id:8f3a.",
+        ),
+        (["delete", "9" * 19], f"delete: argument number: '{'9' * 19}' is no number; "),
+    ],
+)
+def test_a_letter_is_named_by_its_number(ran, words, said):
+    with pytest.raises(CeleriacError) as caught:
+        ran(DEAD, *words)
+    assert str(caught.value).startswith(said)
+
+
 def test_dead_letters_are_listed_by_a_query(ran, dead):
     code, said, _ = ran(DEAD, "queue:mails", "exc:NEVER", "since:2h", "type:shop.*")
 

@@ -284,6 +284,10 @@ def _faulty(scene: Scene) -> None:
     _noted(scene, "another")
 
 
+def _mistyped(scene: Scene) -> None:
+    scene.settings(CELERY_BEAT_SCHEDULE={"each": {"task": f"{TASK}s", "schedule": 600}})
+
+
 def _beat_beside_us(scene: Scene) -> None:
     _scheduled()(scene)
     _noted(scene)
@@ -393,6 +397,7 @@ SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
     ("schedule-idle", _entered),
     ("schedule-idle", _stuck),
     ("schedule-idle", _faulty),
+    ("schedule-unknown-task", _mistyped),
     ("schedule-twice", _scheduled(1, 1, 11, 11, 21, 21, 31, 31)),
     ("schedule-twice", _beat_beside_us),
     (
@@ -618,7 +623,7 @@ def test_people_are_told_why_and_how_to_mend_it(scene, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "✗ always-eager: CELERY_TASK_ALWAYS_EAGER is on: no task goes to a worker.\n" in said
     assert "    fix: Remove CELERY_TASK_ALWAYS_EAGER" in said
-    assert said.endswith("1 errors, 0 warnings\n")
+    assert said.endswith("1 error, 0 warnings\n")
 
 
 def test_the_page_has_each_kind():

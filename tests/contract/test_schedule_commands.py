@@ -82,6 +82,45 @@ def test_an_entry_that_cannot_be_scheduled_is_a_problem(run, app):
     assert found[1]["fault"] == "its schedule 'daily' is no number of seconds, timedelta, crontab or solar"
 
 
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        (5, "it is no dict with a task and a schedule, but 5"),
+        ({"task": "tests.note"}, "it has no 'schedule'"),
+        ({"schedule": 5}, "it has no 'task'"),
+        (
+            {"task": "tests.note", "schedule": 5, "catch_up": "al"},
+            "its catch_up 'al' is none of: skip, once, all",
+        ),
+    ],
+)
+def test_a_faulty_entry_says_what_is_wrong_with_it(run, app, given, fault):
+    app.conf.beat_schedule["odd"] = given
+    code, found = run("list", "odd", "--json")
+
+    assert (code, found[0]["fault"]) == (1, fault)
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"task": "tests.noted"}, "There is no task 'tests.noted'. Did you mean tests.note?"),
+        ({"task": "tests.none", "args": (1,)}, "Schedule 'odd': tests.none does not take its arguments: "),
+    ],
+)
+def test_an_entry_whose_task_cannot_be_called_is_not_run(run, app, database, given, fault):
+    app.conf.beat_schedule["odd"] = {"schedule": 5, **given}
+
+    @app.task(name="tests.none", shared=False)
+    def none():
+        """Never runs."""
+
+    with pytest.raises(CeleriacError) as caught:
+        run("run", "odd")
+    assert str(caught.value).startswith(fault)
+    assert not Message.objects.using(database).exists()
+
+
 def test_an_entry_is_paused_resumed_and_skipped(run, database):
     enter()
     assert [line.split("\t")[1] for line in run("pause", "hourly", "row")[1]] == ["paused", "paused"]
@@ -90,6 +129,7 @@ def test_an_entry_is_paused_resumed_and_skipped(run, database):
     orders = ScheduleOrder.objects.using(database).order_by("name").values_list("name", "is_paused", "skips")
 
     assert list(orders) == [("hourly", False, 1), ("row", True, 0)]
+    assert [line.split("\t")[1] for line in run("resume", "hourly")[1]] == ["on"]
 
 
 def test_an_entry_is_run_now(run, database):

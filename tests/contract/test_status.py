@@ -9,6 +9,7 @@ from django_celery_results.models import TaskResult
 from celeriac.broker import clock, presence
 from celeriac.cli.main import OURS
 from celeriac.cli.status import COMMAND
+from celeriac.errors import CeleriacError
 from celeriac.models import DeadLetter, Message, PausedQueue, ScheduleState, TaskRecord, Worker
 from tests.broker import publish
 from tests.results import make_app, results_in
@@ -41,7 +42,16 @@ def test_without_a_worker_it_is_69_as_in_celery(status):
 
     assert code == 69
     assert said.endswith("No nodes replied within time constraint\n")
+    assert said.startswith("NO WORKER  start one: python manage.py celery start\n")
     assert "workers  0 up\n" in said
+
+
+@pytest.mark.parametrize(
+    "words", [["--watch", "0"], ["--watch", "x"], ["--timeout", "-1"], ["--watch", "nan"]]
+)
+def test_a_pause_that_is_none_is_one_line(status, words):
+    with pytest.raises(CeleriacError, match=f"'{words[1]}' is no number of seconds above 0"):
+        status(*words)
 
 
 def test_all_on_one_screen_with_the_lines_of_celery_below(status, worker, broker):
@@ -86,7 +96,7 @@ def test_a_paused_queue_in_which_tasks_wait_is_a_warning(status, worker, broker)
     code, said = status()
 
     assert code == 1
-    assert "WARNING  queue 'mails' is paused, and 1 tasks wait in it" in said
+    assert "WARNING  queue 'mails' is paused, and 1 task waits in it" in said
     assert "mails PAUSED 1 waiting" in said
 
 
@@ -96,7 +106,7 @@ def test_what_no_worker_reads_is_critical(status, worker, broker):
     code, said = status()
 
     assert code == 2
-    assert said.startswith("CRITICAL  queue 'letters': 1 tasks wait, and no worker reads it")
+    assert said.startswith("CRITICAL  queue 'letters': 1 task waits, and no worker reads it")
 
 
 def test_a_worker_that_was_lost_is_not_up(status, worker, broker):

@@ -317,6 +317,8 @@ def test_a_call_takes_celerys_options(ran, default_alias, pay):
         (["--wait", "nan"], "'nan' is no number of seconds"),
         (["--countdown", "1e12"], "'1e12' is no number of seconds"),
         (["--expires", "inf"], "'inf' is no number of seconds"),
+        (["--priority", "12"], "'12' is no priority from 0 to 9"),
+        (["--serializer", "pickle"], "No worker reads 'pickle': CELERY_ACCEPT_CONTENT has json"),
         (["--serializer", "foo"], "No encoder installed for foo"),
         (["--exchange", "nowhere", "--routing-key", "x"], "No queue is bound to exchange 'nowhere'"),
     ],
@@ -342,7 +344,7 @@ def test_a_call_that_nobody_runs_in_time_is_124(ran, ran_as_json, pay):
     code, said, complaint = ran(CALL, "shop.pay", "mine", "--wait", "0.01")
 
     assert code == 124
-    assert said.splitlines()[1] == "PENDING None"
+    assert said.splitlines()[1] == "PENDING"
     assert "It has not ended within 0.01 s." in complaint
 
 
@@ -371,8 +373,21 @@ def test_a_task_runs_here_and_nothing_is_published(ran, ran_as_json, app, defaul
     assert complaint.splitlines()[-1].startswith("ran ")
     _, found = ran_as_json(RUN, "shop.pay", "stolen")
     assert found["error"] == "ValueError: refused"
+    assert (
+        set(found) == {"result", "error", "traceback", "seconds"} == set(ran_as_json(RUN, "shop.pay", "x")[1])
+    )
     assert not Message.objects.using(default_alias).exists()
     assert not TaskRecord.objects.using(default_alias).exists()
+
+
+@pytest.mark.parametrize("command", [CALL, RUN])
+def test_arguments_that_the_task_does_not_take_are_one_line(ran, pay, command):
+    with pytest.raises(
+        CeleriacError, match=r"^shop.pay does not take these arguments: pay\(\) missing 1 req"
+    ):
+        ran(command, "shop.pay")
+    with pytest.raises(CeleriacError, match="the following arguments are required: name\\. "):
+        ran(command)
 
 
 def test_what_a_task_prints_or_returns_does_not_break_the_json(ran, app):

@@ -47,6 +47,12 @@ def asks(project: Project, *words: str) -> str:
     return fails(project.manage("celery", *words, check=False), codes=(2, EX_UNAVAILABLE))
 
 
+def test_a_pool_whose_package_is_missing_is_one_line(sqlite_project: Project) -> None:
+    ended = sqlite_project.manage("celery", "start", "--pool", "eventlet", check=False)
+
+    assert fails(ended) == "celery: This pool needs the package eventlet: pip install eventlet"
+
+
 @pytest.mark.parametrize(
     ("settings", "line"),
     [

@@ -62,6 +62,18 @@ def test_a_slip_is_one_line_that_helps(words, said):
     assert "\n" not in str(error.value)
 
 
+def test_a_word_that_is_none_of_those_expected_is_one_line():
+    def arguments(parser):
+        parser.add_argument("action", choices=("list", "pause"))
+
+    command = Command("probe", "", "probe list", _work, arguments)
+
+    with pytest.raises(CeleriacError, match=r"^probe: there is no 'pase'; did you mean pause\? Its options"):
+        command.run(APP, ["pase"])
+    with pytest.raises(CeleriacError, match=r"^probe: there is no 'x'; there are list, pause\. Its options"):
+        command.run(APP, ["x"])
+
+
 @pytest.mark.parametrize("query", ["-queue:slow", "-type:mail.* state:failed"])
 def test_a_query_may_begin_with_a_minus(capsys, query):
     def arguments(parser):

@@ -41,6 +41,16 @@ def test_another_broker_needs_no_database():
     assert (found.broker_alias, found.results_alias) == (None, None)
 
 
+@pytest.mark.parametrize("given", ["1 day", -5, True])
+def test_a_time_for_results_that_is_none_is_named(default_alias, given):
+    made = app("django://", backend="django-db")
+    made.conf.result_expires = given
+
+    with pytest.raises(WrongSetting) as raised:
+        preflight.inspect(made)
+    assert str(raised.value) == f"CELERY_RESULT_EXPIRES must be seconds or a timedelta, not {given!r}."
+
+
 def test_an_unknown_scheme_is_named():
     assert "unknown scheme 'djngo'" in fault(WrongSetting, "djngo://")
 

@@ -22,6 +22,28 @@ def test_without_them_a_worker_has_the_time_that_it_needs():
     assert ours == start_options.StartOptions(reload=None, reload_timeout_seconds=10.0, graceful_seconds=None)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--relod"], "start: no option '--relod'; did you mean --reload?"),
+        (["--gracefull=3"], "start: no option '--gracefull=3'; did you mean --graceful?"),
+        (["--no-beats"], "start: no option '--no-beats'; did you mean --no-beat?"),
+        (["-Q", ""], "start: -Q names no queue. For example: -Q celery,mails"),
+        (["--queues=,"], "start: -Q names no queue. For example: -Q celery,mails"),
+    ],
+)
+def test_a_slip_that_celery_would_take_or_not_explain_is_one_line(words, said):
+    with pytest.raises(CeleriacError) as caught:
+        start_options.split(words)
+    assert str(caught.value) == said
+
+
+def test_options_of_celerys_own_are_left_to_it():
+    words = ["--beat", "--pool=solo", "--no-beat", "--scheduler", "x", "-Qa,b", "--schedule", "y"]
+
+    assert start_options.split(words)[1] == words
+
+
 @pytest.mark.parametrize("words", [["--graceful"], ["--graceful=soon"], ["--graceful", "-1"]])
 def test_a_time_that_is_none_is_one_line(words):
     with pytest.raises(CeleriacError, match=r"^--graceful needs seconds, as in --graceful 30, not "):

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kombu.exceptions import EncodeError, OperationalError, SerializerNotInstalled
+from kombu.serialization import registry
 
 from celeriac.broker.errors import BrokerConnectionLost
 from celeriac.broker.payload import too_deep
@@ -32,7 +33,7 @@ def explained(task_name: str, producer: Any) -> Iterator[None]:
     except OperationalError as error:
         raise OperationalError(
             f"Task {task_name} was not sent: the broker {producer.connection.as_uri()} cannot be reached "
-            f"({error}). Start it, or correct CELERY_BROKER_URL."
+            f"({str(error).rstrip('.')}). Start it, or correct CELERY_BROKER_URL."
         ) from error
 
 
@@ -46,7 +47,16 @@ def in_one_line(app: Any) -> Iterator[None]:
         # Both of these have said it all: the transport, and `explained`.
         if not isinstance(error.__cause__, BrokerConnectionLost) and not text.startswith("Task "):
             uri = app.connection_for_write().as_uri()
-            text = f"The broker {uri} cannot be reached: {text}. Start it, or correct CELERY_BROKER_URL."
+            why = text.rstrip(".")
+            text = f"The broker {uri} cannot be reached: {why}. Start it, or correct CELERY_BROKER_URL."
         raise Unreachable(text) from error
     except SerializerNotInstalled as error:
         raise CeleriacError(f"{error}. Install it, or name another serializer.") from error
+
+
+def check_serializer(app: Any, name: str | None) -> None:
+    """Raise CeleriacError for one that no worker reads: its message would be a dead letter."""
+    accepted = [str(each) for each in app.conf.accept_content]
+    kind = registry.name_to_type.get(name)
+    if kind is not None and not {name, kind} & set(accepted):
+        raise CeleriacError(f"No worker reads {name!r}: CELERY_ACCEPT_CONTENT has {', '.join(accepted)}.")

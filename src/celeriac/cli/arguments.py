@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery
 
+from celeriac.cli import output
 from celeriac.errors import CeleriacError
 
 _NAMED = re.compile(r"([^\W\d]\w*)=(.*)", re.DOTALL)
@@ -28,6 +29,8 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "words",
         nargs="*",
+        # Without one argparse names it among what is missing.
+        default=[],
         metavar="VALUE",
         help="an argument, or key=value; JSON where it can be read as such",
     )
@@ -63,6 +66,28 @@ def known(app: Celery, name: str) -> Any:
     if near := by_end or get_close_matches(name, ours, n=1, cutoff=0.8):
         raise CeleriacError(f"There is no task {name!r}. Did you mean {near[0]}?")
     return None
+
+
+def check(task: Any, wanted: Call) -> None:
+    """Raise CeleriacError for arguments that the task does not take, as its `apply_async` does."""
+    header = getattr(task, "__header__", None) if task.typing else None
+    try:
+        if header is not None:
+            header(*wanted.args, **wanted.kwargs)
+    except TypeError as error:
+        raise refused(wanted.name, error) from error
+
+
+def refused(name: str, error: TypeError) -> CeleriacError:
+    return CeleriacError(f"{name} does not take these arguments: {error}.")
+
+
+def warn_of_unknown(app: Celery, name: str) -> Any:
+    """As `known`, and say so where there is none: somebody else's worker may know it."""
+    task = known(app, name)
+    if task is None:
+        output.error(f"No task {name!r} is known here: another project's worker must know it.")
+    return task
 
 
 def _json(text: str, kind: type, advice: str) -> Any:

@@ -4,17 +4,19 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import datetime
 from typing import Any
 
-from celery import Celery
+from celery import Celery, states
 from celery.exceptions import TimeoutError as NotReadyInTime
 from celery.utils.time import maybe_iso8601
 
 from celeriac.broker.errors import BrokerRefused
+from celeriac.broker.explaining import check_serializer
 from celeriac.cli import arguments, output
 from celeriac.cli.command import Command
 from celeriac.errors import CeleriacError
 from celeriac.selectors import readable
 
 _TIMED_OUT = 124
+_HIGHEST = 9
 #: A hundred years.
 _LONGEST_SECONDS = 3_155_760_000
 #: Options of Celery's own that it hands on as they are.
@@ -24,9 +26,8 @@ _HANDED_ON = ("countdown", "eta", "expires", "serializer", "queue", "exchange", 
 def _work(app: Celery, options: Namespace) -> int:
     """0: it is sent, or has succeeded; 1: it failed; 124: it did not end in time."""
     wanted = arguments.call_of(options)
-    task = None if options.unknown else arguments.known(app, wanted.name)
-    if task is None and not options.unknown:
-        output.error(f"No task {wanted.name!r} is known here: another project's worker must know it.")
+    task = None if options.unknown else arguments.warn_of_unknown(app, wanted.name)
+    check_serializer(app, options.serializer)
     how = {name: getattr(options, name) for name in _HANDED_ON if getattr(options, name) is not None}
     result = _sent(app, task, wanted, how)
     if options.wait is None:
@@ -43,7 +44,7 @@ def _sent(app: Celery, task: Any, wanted: arguments.Call, how: dict[str, Any]) -
     except BrokerRefused as error:
         raise CeleriacError(str(error)) from error
     except TypeError as error:
-        raise CeleriacError(f"{wanted.name} does not take these arguments: {error}.") from error
+        raise arguments.refused(wanted.name, error) from error
 
 
 def _wait(options: Namespace, result: Any) -> int:
@@ -83,7 +84,7 @@ def _say(
     if error is not None:
         output.foreign(f"{state} {error}")
     elif state is not None:
-        output.foreign(f"{state} {value!r}")
+        output.foreign(f"{state} {value!r}" if state in states.READY_STATES else state)
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -96,12 +97,18 @@ def _arguments(parser: ArgumentParser) -> None:
         "--expires", type=_moment_or_seconds, metavar="TIME", help="not after it, or so many seconds"
     )
     parser.add_argument("--queue", "-q", help="into this queue")
-    parser.add_argument("--priority", type=int, metavar="0-9", help="9 goes first; on Redis 0")
+    parser.add_argument("--priority", type=_priority, metavar="0-9", help="9 goes first; on Redis 0")
     parser.add_argument("--serializer", help="for its arguments (as the task has it)")
     parser.add_argument("--exchange", help="by this exchange")
     parser.add_argument("--routing-key", metavar="KEY", help="by this routing key")
     parser.add_argument("--wait", type=_seconds, metavar="SECONDS", help="wait so long for what it comes to")
     parser.add_argument("--unknown", action="store_true", help="send it whatever its name is")
+
+
+def _priority(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) > _HIGHEST:
+        raise ArgumentTypeError(f"{text!r} is no priority from 0 to {_HIGHEST}")
+    return int(text)
 
 
 def _moment(text: str) -> datetime:

@@ -63,8 +63,7 @@ def _older_than(app: Celery, options: Namespace) -> timedelta | None:
     """As it is said, or as long as results are kept; None: for ever."""
     if (given := _span("--older-than", options.older_than)) is not None:
         return given
-    seconds = app.backend.expires
-    return timedelta(seconds=seconds) if seconds else None
+    return retention.results_kept(app)
 
 
 def _span(option: str, text: str | None) -> timedelta | None:
@@ -92,7 +91,7 @@ def _say(counts: Counter[str], options: Namespace) -> int:
 
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--older-than", metavar="SPAN", help="what ended so long ago: 12h, 7d (result_expires)"
+        "--older-than", metavar="SPAN", help="what ended so long ago: 12h, 7d (CELERY_RESULT_EXPIRES)"
     )
     parser.add_argument(
         "--dead-letters-older-than", metavar="SPAN", help="dead letters older than that (DEAD_LETTER_DAYS)"

@@ -1,6 +1,6 @@
 """What a command of ours is: its words, its options and an example; a line of words becomes its options."""
 
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentError, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -74,7 +74,14 @@ class _Parser(ArgumentParser):
     """Errors are one line, and name the option that was probably meant."""
 
     def error(self, message: str) -> NoReturn:
-        raise CeleriacError(f"{self.prog.split()[-1]}: {message}. Its options: {self.prog} --help")
+        end = "" if message.endswith("?") else "."
+        raise CeleriacError(f"{self.prog.split()[-1]}: {message}{end} Its options: {self.prog} --help")
+
+    def _check_value(self, action: Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            near = get_close_matches(str(value), action.choices, n=1)
+            meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(action.choices)}"
+            raise ArgumentError(None, f"there is no {value!r}{meant}")
 
     def parse_args(self, words: Any = None, namespace: Any = None) -> Any:
         # An option may stand between the words.

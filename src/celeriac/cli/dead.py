@@ -1,6 +1,6 @@
 """`manage.py celery dead`: messages that were refused or given up, to look at, send again or delete."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +18,8 @@ from celeriac.selectors import letters, moments
 from celeriac.selectors.letters import Letter
 
 _LIMIT = 50
+#: What every database's column of numbers holds.
+_DIGITS = 18
 _HEADER = ("number", "task", "type", "queue", "deliveries", "died", "reason")
 
 
@@ -105,6 +107,8 @@ def _delete(app: Celery, options: Namespace) -> int:
 def _chosen(command: str, app: Celery, options: Namespace) -> tuple[QuerySet[DeadLetter], bool]:
     """Those that are asked for, and whether all that have a number are there."""
     has_query = options.query is not None or options.all
+    if not options.number and not has_query:
+        raise CeleriacError(f"{command}: which ones? Give numbers, --query 'queue:mails since:2h', or --all.")
     bulk.check(command, has_ids=bool(options.number), has_query=has_query)
     if options.query is not None and options.all:
         raise CeleriacError(f"{command}: give a query or --all, not both.")
@@ -129,8 +133,14 @@ def _absent(number: int) -> int:
     return 1
 
 
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > _DIGITS:
+        raise ArgumentTypeError(f"{text!r} is no number; a task's letters: celery dead id:{text}")
+    return int(text)
+
+
 def _chosen_arguments(parser: ArgumentParser) -> Any:
-    parser.add_argument("number", nargs="*", type=int, help="of a letter, as `celery dead` lists it")
+    parser.add_argument("number", nargs="*", type=_number, help="of a letter, as `celery dead` lists it")
     asking.add_query(parser, "all")
     parser.add_argument("--all", action="store_true", help="all that there are")
     bulk.add_yes(parser)
@@ -144,7 +154,7 @@ def _replay_arguments(parser: ArgumentParser) -> None:
 
 
 def _show_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("number", type=int, help="of a letter, as `celery dead` lists it")
+    parser.add_argument("number", type=_number, help="of a letter, as `celery dead` lists it")
 
 
 COMMAND = Group(

@@ -10,6 +10,7 @@ from celery import Celery
 
 from celeriac import __version__
 from celeriac.cli import output
+from celeriac.cli.cells import counted
 from celeriac.cli.command import Command
 from celeriac.doctor import runner
 from celeriac.doctor.finding import Finding
@@ -45,7 +46,7 @@ def _tell(found: list[Finding], errors: int) -> None:
         output.line(f"    {each.kind.why}")
         output.line(f"    fix: {each.fix}")
     if found:
-        output.line(f"{errors} errors, {len(found) - errors} warnings")
+        output.line(f"{counted(errors, 'error')}, {counted(len(found) - errors, 'warning')}")
     else:
         output.line(f"{output.coloured('✓', 'green')} nothing found in {len(runner.kinds())} points")
 

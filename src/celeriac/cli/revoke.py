@@ -57,7 +57,8 @@ def _say(count: int, ids: Sequence[str], options: Namespace) -> None:
         output.document({"revoked": count, "task_ids": list(ids), "terminated": options.terminate})
     elif count:
         goes_on = "" if options.terminate else " What runs already goes on; --terminate stops it."
-        output.line(f"{count:,} revoked: no worker will begin them, whenever it is started.{goes_on}")
+        what = "it" if count == 1 else "them"
+        output.line(f"{count:,} revoked: no worker will begin {what}, whenever it is started.{goes_on}")
     elif options.query is not None:
         output.line("No task is found that has not ended.")
 

@@ -21,6 +21,7 @@ def _work(app: Celery, options: Namespace) -> int:
     task = arguments.known(app, wanted.name)
     if task is None:
         raise CeleriacError(f"There is no task {wanted.name!r}. They are listed by: celery discovered")
+    arguments.check(task, wanted)
     began = time.perf_counter()
     # On the output is the document alone, whatever the task prints.
     with output.kept_clean() if options.json else nullcontext():
@@ -32,7 +33,7 @@ def _work(app: Celery, options: Namespace) -> int:
             pdb.post_mortem(error.__traceback__)
         return 1
     if options.json:
-        output.document({"result": output.as_json(value), "error": None, "seconds": seconds})
+        _document(seconds, result=output.as_json(value))
     else:
         output.foreign(repr(value))
     _say_time(options, seconds)
@@ -55,11 +56,18 @@ def _say_error(options: Namespace, error: BaseException, seconds: float) -> None
     lines = "".join(traceback.format_exception(error)).splitlines()
     if options.json:
         shown = f"{type(error).__name__}: {error}"
-        output.document({"result": None, "error": shown, "traceback": lines, "seconds": seconds})
+        _document(seconds, error=shown, traceback=lines)
         return
     for line in lines:
         output.foreign(line, is_error=True)
     _say_time(options, seconds)
+
+
+def _document(
+    seconds: float, *, result: Any = None, error: str | None = None, traceback: list[str] | None = None
+) -> None:
+    """The same keys whatever came of it."""
+    output.document({"result": result, "error": error, "traceback": traceback, "seconds": round(seconds, 6)})
 
 
 def _say_time(options: Namespace, seconds: float) -> None:

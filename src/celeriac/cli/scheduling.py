@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 
 from celeriac import discovery
-from celeriac.cli import output
+from celeriac.cli import arguments, output
 from celeriac.cli.command import Command
 from celeriac.errors import CeleriacError, UnknownSchedule
 from celeriac.schedule import orders, overview
@@ -46,10 +46,10 @@ def _discover() -> None:
 
 
 def _run(app: Celery, options: Namespace) -> int:
-    tasks = [
-        {"name": name, "task_id": result.id}
-        for name, result in zip(options.names, orders.run(app, options.names), strict=True)
-    ]
+    entries = orders.usable(app, options.names)
+    for entry in entries:
+        arguments.warn_of_unknown(app, entry.task)
+    tasks = [{"name": entry.name, "task_id": orders.run(app, entry).id} for entry in entries]
     if options.json:
         output.document(tasks)
     else:

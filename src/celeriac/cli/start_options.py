@@ -2,13 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import inf
+
+from celery.bin.worker import worker
 
 from celeriac.cli.words import value_of, without
 from celeriac.errors import CeleriacError
 
+_QUEUES = ("-Q", "--queues")
 _RELOAD, _NO_RELOAD = "--reload", "--no-reload"
 _RELOAD_TIMEOUT, _GRACEFUL = "--reload-timeout", "--graceful"
+_OURS = (_RELOAD, _NO_RELOAD, _RELOAD_TIMEOUT, _GRACEFUL, "--no-beat", "--pool-start-method")
 #: Longer than most tasks of a project that is being written, and as long as somebody waits for an edit.
 _RELOAD_TIMEOUT_SECONDS = 10.0
 
@@ -34,7 +39,21 @@ def split(words: Sequence[str]) -> tuple[StartOptions, list[str]]:
         graceful_seconds=seconds_of(words, _GRACEFUL),
     )
     rest = without(words, (_RELOAD_TIMEOUT, _GRACEFUL))
+    _check(rest)
     return ours, [word for word in rest if word not in (_RELOAD, _NO_RELOAD)]
+
+
+def _check(words: Sequence[str]) -> None:
+    """What Celery would explain by the options that it has, or take without a word."""
+    celerys = {name for option in worker.params for name in option.opts}
+    for word in words:
+        name = word.partition("=")[0]
+        near = get_close_matches(name, _OURS, n=1, cutoff=0.75)
+        if name.startswith("--") and near and name not in {*_OURS, *celerys}:
+            raise CeleriacError(f"start: no option {word!r}; did you mean {near[0]}?")
+    queues = value_of(words, _QUEUES)
+    if queues is not None and not any(queues.split(",")):
+        raise CeleriacError("start: -Q names no queue. For example: -Q celery,mails")
 
 
 def seconds_of(words: Sequence[str], name: str) -> float | None:

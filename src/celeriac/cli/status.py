@@ -1,10 +1,11 @@
 """`manage.py celery status`: workers, queues and pace on one screen, with Celery's lines of the nodes."""
 
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 from celery import Celery
@@ -18,6 +19,7 @@ from celeriac.worker import scheduling
 
 _OK, _WARNING, _CRITICAL, _NOBODY = 0, 1, 2, 69
 _COLOURS = {"ok": "green", verdicts.WARNING: "yellow", verdicts.CRITICAL: "red"}
+_START = "python manage.py celery start"
 #: Celery's own patience.
 _TIMEOUT_SECONDS = 1.0
 #: A scheduler that is up is not that late.
@@ -128,6 +130,9 @@ def _worker(worker: workers.WorkerState) -> dict[str, Any]:
 
 
 def _lines(look: Look) -> Iterator[str]:
+    if not look.nodes:
+        answer = "none of those asked has answered" if look.workers else f"start one: {_START}"
+        yield f"{output.coloured('NO WORKER', 'red')}  {answer}"
     for problem in look.problems:
         yield f"{output.coloured(problem.level.upper(), _COLOURS[problem.level])}  {problem.text}"
     if look.nodes and not look.problems:
@@ -186,17 +191,27 @@ def _schedule(found: schedules.Outlook) -> str:
     return ", ".join(parts)
 
 
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < inf:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return found
+
+
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--watch",
         nargs="?",
-        type=float,
+        type=_seconds,
         const=2.0,
         metavar="S",
         help="again every S seconds (2), until Ctrl-C",
     )
     parser.add_argument(
-        "-t", "--timeout", type=float, metavar="S", help="ask the workers, and wait so long for answers"
+        "-t", "--timeout", type=_seconds, metavar="S", help="ask the workers, and wait so long for answers"
     )
     parser.add_argument(
         "-d",

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery import states
+from celery import Celery, states
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_celery_results.models import GroupResult, TaskResult
 
 from celeriac.conf import options
+from celeriac.errors import WrongSetting
 from celeriac.models import (
     Attempt,
     Chord,
@@ -38,6 +39,16 @@ TICKS_KEPT = timedelta(days=2)
 STEP = 1000
 #: A hundred years: no date is before the first one.
 _FOR_EVER_DAYS = 36_500
+
+
+def results_kept(app: Celery) -> timedelta | None:
+    """How long, by the settings; None: for ever. Raises WrongSetting."""
+    seconds = app.backend.expires
+    if not seconds:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise WrongSetting(f"CELERY_RESULT_EXPIRES must be seconds or a timedelta, not {seconds!r}.")
+    return timedelta(seconds=seconds)
 
 
 def dead_letters_kept() -> timedelta:

@@ -8,7 +8,8 @@ from celery import Celery
 from celery.utils import uuid
 from django.db.models import F
 
-from celeriac.errors import UnknownSchedule
+from celeriac.broker.errors import BrokerRefused
+from celeriac.errors import CeleriacError, UnknownSchedule
 from celeriac.models import ScheduleOrder
 from celeriac.schedule import overview, settings_entries, table, ticks
 from celeriac.schedule.entries import Entry
@@ -24,8 +25,8 @@ def pause(app: Celery, names: Sequence[str]) -> None:
 
 
 def resume(app: Celery, names: Sequence[str]) -> None:
-    """Let these fire again, from their next due time on. Raises UnknownSchedule."""
-    _change(app, names, is_paused=False)
+    """Let these fire again, from their next due time on, also one to be skipped. Raises UnknownSchedule."""
+    _change(app, names, is_paused=False, skips=0)
 
 
 def skip(app: Celery, names: Sequence[str]) -> None:
@@ -33,14 +34,26 @@ def skip(app: Celery, names: Sequence[str]) -> None:
     _change(app, names, skips=F("skips") + 1)
 
 
-def run(app: Celery, names: Sequence[str]) -> list[Any]:
-    """Publish the task of each now, beside its due times; their results. Raises UnknownSchedule."""
-    entries = {each.name: each for each in _usable(app)}
+def usable(app: Celery, names: Sequence[str]) -> list[Entry]:
+    """The entries with these names, disabled or not. Raises UnknownSchedule."""
+    entries = {each.name: each for each in _all_usable(app)}
     check(names, list(entries))
-    return [ticks.publish(app, entries[name], uuid()) for name in names]
+    return [entries[name] for name in names]
 
 
-def _usable(app: Celery) -> list[Entry]:
+def run(app: Celery, entry: Entry) -> Any:
+    """Publish its task now, beside its due times. Raises CeleriacError where that cannot be."""
+    try:
+        return ticks.publish(app, entry, uuid())
+    except BrokerRefused as error:
+        raise CeleriacError(f"Schedule {entry.name!r}: {error}") from error
+    except TypeError as error:
+        raise CeleriacError(
+            f"Schedule {entry.name!r}: {entry.task} does not take its arguments: {error}."
+        ) from error
+
+
+def _all_usable(app: Celery) -> list[Entry]:
     rows = table.rows()
     hidden = {row.name for row in rows}
     of_settings = (each for each in settings_entries.entries(app) if each.name not in hidden)

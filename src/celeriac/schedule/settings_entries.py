@@ -34,16 +34,20 @@ def entries(app: Celery) -> Iterator[Entry | Unusable]:
 
 
 def _entry(app: Celery, name: str, given: Any) -> Entry | Unusable:
-    fields = dict(given)
+    if not isinstance(given, Mapping):
+        return Unusable(name, "", f"it is no dict with a task and a schedule, but {given!r}")
     try:
-        return _made(app, name, fields)
+        return _made(app, name, given)
     except Exception as error:  # noqa: BLE001 - of whatever a project has written there, one entry is lost
-        return Unusable(name, str(fields.get("task") or ""), str(error) or repr(error))
+        return Unusable(name, str(given.get("task") or ""), str(error) or repr(error))
 
 
 def _made(app: Celery, name: str, fields: Mapping[str, Any]) -> Entry:
     if unknown := sorted(set(fields) - _KNOWN):
         raise ValueError(f"it has the unknown key {unknown[0]!r}; known are {', '.join(sorted(_KNOWN))}")
+    for key in ("task", "schedule"):
+        if fields.get(key) is None:
+            raise ValueError(f"it has no {key!r}")
     written = fields["schedule"]
     if not isinstance(written, int | float | timedelta | BaseSchedule):
         raise ValueError(f"its schedule {written!r} is no number of seconds, timedelta, crontab or solar")
@@ -57,9 +61,15 @@ def _made(app: Celery, name: str, fields: Mapping[str, Any]) -> Entry:
         fields.get("args") or (),
         fields.get("kwargs") or {},
         fields.get("options") or {},
-        catch_up=CatchUp(fields.get("catch_up", CatchUp.ONCE)),
+        catch_up=_catch_up(fields.get("catch_up", CatchUp.ONCE)),
         grace=_grace(app, given, fields.get("grace")),
     )
+
+
+def _catch_up(given: Any) -> CatchUp:
+    if given not in CatchUp.values:
+        raise ValueError(f"its catch_up {given!r} is none of: {', '.join(CatchUp.values)}")
+    return CatchUp(given)
 
 
 def _zone(app: Celery, given: Any) -> Any:

@@ -34,14 +34,17 @@ def _of_queues(queues: Iterable[QueueState], workers: list[WorkerState]) -> Iter
             continue
         oldest = queue.oldest_waiting_seconds or 0.0
         if queue.is_paused:
-            yield Problem(WARNING, f"queue {queue.name!r} is paused, and {queue.waiting:,} tasks wait in it")
+            yield Problem(WARNING, f"queue {queue.name!r} is paused, and {_waiting(queue.waiting)} in it")
         elif read and queue.name not in read:
-            yield Problem(
-                CRITICAL, f"queue {queue.name!r}: {queue.waiting:,} tasks wait, and no worker reads it"
-            )
+            waiting = _waiting(queue.waiting)
+            yield Problem(CRITICAL, f"queue {queue.name!r}: {waiting}, and no worker reads it")
         elif oldest > limit:
             waited = f"oldest task has waited {in_words(oldest)} (limit {in_words(limit)})"
             yield Problem(WARNING, f"queue {queue.name!r}: {waited}")
+
+
+def _waiting(count: int) -> str:
+    return "1 task waits" if count == 1 else f"{count:,} tasks wait"
 
 
 def _of_workers(workers: list[WorkerState]) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from celeriac.conf import options, urls_in
 from celeriac.database import failures
 from celeriac.errors import CeleriacError, TablesMissing, UnknownDatabase, UnsupportedDatabase, WrongSetting
 from celeriac.models import lengths
+from celeriac.results import retention
 from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import results_alias
 
@@ -45,6 +46,7 @@ def inspect(app: Celery) -> Preflight:
     if alias is not None:
         _check_database(alias, _BROKER_TABLE)
     if results is not None:
+        retention.results_kept(app)
         _check_database(results, _RESULT_TABLE)
         _check_database(results, _NEWEST_TABLE)
     if options().outbox and alias is None:

@@ -46,7 +46,7 @@ DEAD = Kind(
     Level.WARNING,
     "messages that were given up",
     "Their tasks failed without a run, or with one that ended its worker; each has its reason.",
-    "Mend the reason, then celeriac.control.replay() sends it again; or delete it in Django's admin.",
+    "Mend the reason; python manage.py celery dead replay NUMBER sends it again, dead delete deletes it.",
 )
 KINDS = (UNKNOWN, NOBODY, PAUSED, SLOW, DEAD)
 
@@ -57,19 +57,27 @@ def _states(patient: Patient) -> Iterator[Finding]:
     for queue in patient.queues:
         waits, oldest = queue.waiting or 0, queue.oldest_waiting_seconds or 0.0
         if queue.dead_letters:
-            yield DEAD.found(f"{queue.dead_letters} dead letters of the queue {queue.name!r}.")
+            yield DEAD.found(f"{_counted(queue.dead_letters, 'dead letter')} of the queue {queue.name!r}.")
         if waits and queue.is_paused:
             yield PAUSED.found(
-                f"{waits} tasks wait in the paused queue {queue.name!r}.",
+                f"{_waiting(waits)} in the paused queue {queue.name!r}.",
                 fix=PAUSED.fix.replace("QUEUE", queue.name),
             )
         elif waits and patient.workers_have_rows and queue.name not in read:
             yield NOBODY.found(
-                f"{waits} tasks wait in the queue {queue.name!r}, which no worker reads.",
+                f"{_waiting(waits)} in the queue {queue.name!r}, which no worker reads.",
                 fix=NOBODY.fix.replace("QUEUE", queue.name) if read else "python manage.py celery start",
             )
         elif oldest > limit:
             yield SLOW.found(f"The oldest task in the queue {queue.name!r} has waited for {oldest:.0f} s.")
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def _waiting(count: int) -> str:
+    return f"{_counted(count, 'task')} wait{'s' if count == 1 else ''}"
 
 
 def _unknown(patient: Patient) -> Iterator[Finding]:

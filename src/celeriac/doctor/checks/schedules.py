@@ -5,6 +5,7 @@ Of our own scheduler the rows of the schedule tell; of a beat, which is Celery's
 
 from collections.abc import Iterator, Set
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from celery.schedules import maybe_schedule
@@ -46,7 +47,14 @@ TWICE = Kind(
     "A beat runs beside workers that carry the schedule, or two beats run, and each sends every entry.",
     "End `celery beat`: workers of `celery start` need none. Or start them with --no-beat.",
 )
-KINDS = (IDLE, TWICE)
+UNKNOWN = Kind(
+    "schedule-unknown-task",
+    Level.WARNING,
+    "an entry of the schedule sends a task that this code does not know",
+    "Unless another project's worker knows it, one more waits at each due time, and becomes a dead letter.",
+    "Correct the name in the entry, or deploy the code that has the task.",
+)
+KINDS = (IDLE, TWICE, UNKNOWN)
 
 
 def _settings(patient: Patient) -> Iterator[Finding]:
@@ -82,6 +90,18 @@ def _ours(patient: Patient) -> Iterator[Finding]:
     started = [_aware(worker.started_at) for worker in patient.living]
     if rows and not carried and min(started, default=_now()) < _now() - _SOON:
         yield IDLE.found(f"No worker carries the schedule, and its table has {rows[0]!r}.")
+
+
+def _unknown(patient: Patient) -> Iterator[Finding]:
+    if scheduling.named_elsewhere(patient.app) is not None:
+        return
+    # Loaded before it is asked which tasks are known.
+    assert patient.task_names is not None
+    for entry in book.everything(patient.app):
+        if not isinstance(entry, Unusable) and entry.task not in patient.app.tasks:
+            near = get_close_matches(entry.task, patient.app.tasks, n=1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            yield UNKNOWN.found(f"{entry.name!r} sends {entry.task}, which no tasks.py here has.{meant}")
 
 
 def _hidden(patient: Patient) -> set[str]:
@@ -156,4 +176,4 @@ def _aware(moment: datetime) -> datetime:
     return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
 
 
-CHECKS = (_settings, _ours)
+CHECKS = (_settings, _ours, _unknown)

@@ -25,9 +25,8 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run from the command line and end the process with the command's exit code."""
-        # gevent and eventlet must patch before anything of the worker is imported.
-        maybe_patch_concurrency(argv[1:])
         try:
+            _patch(argv[1:])
             code = main(django_options.without_settled(argv[2:]))
         except (CeleriacError, CommandError) as error:
             if django_options.TRACEBACK in argv:
@@ -61,3 +60,11 @@ def _leave() -> None:
     with suppress(ImproperlyConfigured):
         connections.close_all()
     ending.leave_without_collecting()
+
+
+def _patch(words: list[str]) -> None:
+    """gevent and eventlet must patch before anything of the worker is imported. Raises CommandError."""
+    try:
+        maybe_patch_concurrency(words)
+    except ModuleNotFoundError as error:
+        raise CommandError(f"This pool needs the package {error.name}: pip install {error.name}") from error
