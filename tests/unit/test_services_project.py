@@ -8,6 +8,7 @@ from celery import Celery
 from django.test import override_settings
 
 from celeriac import discovery
+from celeriac.errors import CeleriacError
 from celeriac.services import project
 from celeriac.services.project import Wishes, plan_for
 
@@ -86,3 +87,22 @@ def test_paths_that_are_given_are_of_this_directory(monkeypatch, tmp_path):
     found = plan(env_file="a.env", logs="logs")
 
     assert (found.env_file, found.logs) == (tmp_path / "a.env", Path(tmp_path / "logs"))
+
+
+def test_what_this_host_does_not_have_is_told_and_is_not_in_the_files(tmp_path):
+    found = plan(user="nobody-of-this-machine", env_file="/no/a.env", logs="/no/logs")
+
+    assert [text.partition(" on this host")[0] for text in found.missing] == [
+        "There is no user nobody-of-this-machine",
+        "There is no file /no/a.env",
+        "There is no directory /no/logs",
+    ]
+    assert found.remarks == ()
+    (tmp_path / "a.env").touch()
+    assert plan(env_file=str(tmp_path / "a.env"), logs=str(tmp_path)).missing == ()
+
+
+@pytest.mark.parametrize("queues", [[""], [" , "], ["mail", ""]])
+def test_queues_without_a_name_are_refused(queues):
+    with pytest.raises(CeleriacError, match=r"names no queue\. Without the option"):
+        plan(queues=queues)

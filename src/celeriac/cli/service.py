@@ -82,7 +82,7 @@ def _show(files: Sequence[File]) -> None:
 
 
 def _remarks(plan: Plan) -> list[str]:
-    return [*plan.remarks, *([plan.stop.reason] if plan.stop.is_too_short else [])]
+    return [*plan.remarks, *plan.missing, *([plan.stop.reason] if plan.stop.is_too_short else [])]
 
 
 def _document(

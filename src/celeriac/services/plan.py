@@ -59,6 +59,8 @@ class Plan:
     has_file: bool = False
     #: Remarks for whoever installs it.
     remarks: tuple[str, ...] = ()
+    #: What this host does not have. Not in the files, which may be for another one.
+    missing: tuple[str, ...] = ()
 
     def words(self, worker: Worker, instance: str = INSTANCE) -> list[str]:
         """The command line on this machine."""

@@ -4,7 +4,7 @@ import getpass
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,6 +77,7 @@ def plan_for(app: Celery, wishes: Wishes) -> Plan:
         after=_servers(app),
         has_file=any(connections[alias].vendor == "sqlite" for alias in connections),
         remarks=_remarks(user),
+        missing=tuple(_missing(wishes)),
     )
 
 
@@ -126,6 +127,9 @@ def _checked_name(name: str) -> str:
 
 
 def _workers(name: str, wishes: Wishes) -> tuple[Worker, ...]:
+    for queues in wishes.queues:
+        if not queues.strip(", "):
+            raise CeleriacError(f"--queues {queues!r} names no queue. Without the option all are read.")
     if len(wishes.queues) < 2:
         queues = wishes.queues[0] if wishes.queues else ""
         return (Worker(name, queues, wishes.concurrency, wishes.instances),)
@@ -189,3 +193,13 @@ def _remarks(user: str) -> tuple[str, ...]:
     if user != "root":
         return ()
     return ("The worker would run as root, with every task in it. Name another user: --user NAME.",)
+
+
+def _missing(wishes: Wishes) -> Iterator[str]:
+    """Without any of these a service does not start."""
+    if wishes.user and hasattr(os, "geteuid") and _home_of(wishes.user) is None:
+        yield f"There is no user {wishes.user} on this host: without one the service does not start."
+    if wishes.env_file and not Path(wishes.env_file).is_file():
+        yield f"There is no file {wishes.env_file} on this host: without it the service does not start."
+    if wishes.logs and not Path(wishes.logs).is_dir():
+        yield f"There is no directory {wishes.logs} on this host: without it the service does not start."
