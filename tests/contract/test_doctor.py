@@ -295,6 +295,13 @@ def _beat_beside_us(scene: Scene) -> None:
     _sent(scene, 2, 12, 22, 32, by_us=False)
 
 
+def _beat_lives(scene: Scene) -> None:
+    _scheduled()(scene)
+    _noted(scene)
+    row = {"host": "h", "pid": 1, "started_at": clock.now(), "beaten_at": clock.now()}
+    scene.workers().create(node="celerybeat@h:1", **row)
+
+
 def _redis(url: str = "redis://127.0.0.1:1/0", **given: Any) -> Callable[[Scene], None]:
     def seed(scene: Scene) -> None:
         scene.settings(CELERY_BROKER_URL=url, **given)
@@ -400,6 +407,7 @@ SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
     ("schedule-unknown-task", _mistyped),
     ("schedule-twice", _scheduled(1, 1, 11, 11, 21, 21, 31, 31)),
     ("schedule-twice", _beat_beside_us),
+    ("schedule-beside-beat", _beat_lives),
     (
         "secret-in-arguments",
         lambda scene: scene.result(task_name=TASK, task_args="('postgres://me:hunter2@db/x',)"),

@@ -147,7 +147,7 @@ def test_an_entry_is_run_now(run, database):
         (["pause", "houry"], "No usable entry of the schedule is called 'houry'. Did you mean 'hourly'?"),
         (["run", "x"], "See them all: manage.py celery schedule"),
         (["skip"], "schedule skip: of which entry?"),
-        (["stop"], "invalid choice: 'stop'"),
+        (["stop"], "there is no 'stop'; there are list"),
     ],
 )
 def test_a_slip_is_a_usage_error(run, words, said):

@@ -1,7 +1,10 @@
 """The schedule in a project: its rows in Django's admin, and a worker of Celery's own command with -B."""
 
 import json
+import signal
 from pathlib import Path
+
+import pytest
 
 from tests.process.project import Project, wait_until
 
@@ -66,3 +69,45 @@ def test_celerys_worker_carries_the_schedule_with_b_and_no_beat_file(
     assert "Schedule often: tasks.note is published." in worker.output
     assert not list(sqlite_project.directory.glob("celerybeat-schedule*"))
     assert "beat: Starting" not in worker.output
+
+
+@pytest.mark.parametrize("program", [("manage.py", "celery"), ("-m", "celery", "-A", "proj.celery")])
+def test_a_beat_beside_a_worker_has_the_schedule_until_it_is_killed(
+    sqlite_project: Project, tmp_path: Path, program: tuple[str, ...]
+) -> None:
+    project, notes = sqlite_project, tmp_path / "notes"
+    project.write(
+        "proj/celery.py",
+        """
+        import os
+        from celery import Celery
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "proj.settings")
+        app = Celery("proj")
+        app.config_from_object("django.conf:settings", namespace="CELERY")
+        app.autodiscover_tasks()
+        """,
+    )
+    entry = f"""{{"task": "tasks.note", "schedule": 1.0, "args": [{str(notes)!r}, "tick"]}}"""
+    project.add_settings(f'CELERY_BEAT_SCHEDULE = {{"often": {entry}}}')
+
+    def ticks() -> int:
+        return notes.read_text().count("begin tick") if notes.exists() else 0
+
+    beat = project.popen("beat", "-l", "info", "-s", str(tmp_path / "file"), program=program)
+    try:
+        beat.wait_for_line("leave CELERY_BEAT_SCHEDULE to this beat")
+        with project.worker("-c", "1", "-l", "info") as worker:
+            worker.wait_for_line("the entries of the settings are left to it")
+            wait_until(lambda: ticks() >= 3, "the beat sends")
+            assert "Schedule often" not in worker.output
+            listed = json.loads(project.manage("celery", "schedule", "list", "often", "--json").stdout)
+            assert listed[0]["state"] == "left to beat"
+            assert "left to `celery beat`" in project.manage("celery", "status").stdout
+
+            beat.signal(signal.SIGKILL)
+            worker.wait_for_line("has ended: workers carry its entries again")
+            worker.wait_for_line("Schedule often: tasks.note is published", times=2)
+            assert worker.stop() == 0, worker.output
+        assert ticks() <= beat.output.count("Sending due task often") + worker.output.count("is published.")
+    finally:
+        beat.kill_group()

@@ -69,17 +69,9 @@ def test_a_database_that_is_away_at_the_start_takes_no_schedule_from_a_project(m
     assert begun == [app]
 
 
-def test_a_beat_beside_it_is_warned(caplog):
-    scheduling._warn(worker())
-    assert "unless it is started with --no-beat" in caplog.text
-    caplog.clear()
-
-    scheduling._warn(worker(beat_scheduler=THEIRS))
-    assert caplog.text == ""
-
-
 def test_what_a_beat_sends_says_whose_task_it_is():
     app = Celery("scheduling", broker="memory://", set_as_current=False)
+    app.conf.beat_scheduler = THEIRS
     app.conf.beat_schedule = {
         "each": {"task": "shop.poll", "schedule": 1.0, "options": {"headers": {"x": 1}, "queue": "mails"}}
     }

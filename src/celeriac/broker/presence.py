@@ -73,7 +73,7 @@ def end_all() -> None:
 class Presence:
     """Begun and ended by its owner's thread; in between its own thread keeps it."""
 
-    def __init__(self, alias: str, node: str) -> None:
+    def __init__(self, alias: str, node: str, *, is_reaping: bool = True) -> None:
         self.alias = alias
         self.node = node
         self.worker = 0
@@ -83,6 +83,8 @@ class Presence:
         self._session = BrokerSession(alias)
         self._lock = SessionLock(self._session)
         self._reaper = Reaper(self._session, self._lock, self._host)
+        #: Who takes no messages leaves it to workers to find the dead, who know what else is to be done.
+        self._is_reaping = is_reaping
         self._has_lock = False
         self._beaten_at = self._swept_at = time.monotonic()
         #: When the database last said that this process is nobody's lost one.
@@ -156,6 +158,8 @@ class Presence:
             if time.monotonic() - self._beaten_at >= options().heartbeat_seconds:
                 self._beaten_at = time.monotonic()
                 self._beat()
+            if not self._is_reaping:
+                return
             restored = self._reaper.reap(self.worker)
             if time.monotonic() - self._swept_at >= _SWEEP_SECONDS:
                 self._swept_at = time.monotonic()

@@ -181,8 +181,10 @@ def _pace(found: pace.Pace) -> str:
 
 def _schedule(found: schedules.Outlook) -> str:
     parts = [f"{found.entries} {'entry' if found.entries == 1 else 'entries'}"]
+    if found.beat is not None:
+        parts += [f"those of the settings left to `celery beat` ({found.beat})"]
     if not found.is_carried:
-        return f"{parts[0]}, which no worker carries"
+        return f"{', '.join(parts)}, which no worker carries"
     if found.late_seconds > _LATE_SECONDS:
         parts += [f"{found.next_name!r} overdue for {in_words(found.late_seconds)}"]
     elif found.next_due is not None:

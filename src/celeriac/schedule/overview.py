@@ -1,16 +1,20 @@
 """The schedule as people see it: each entry with its times, its last task and its state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from celery import Celery
 
-from celeriac.broker import clock
+from celeriac.broker import caller, clock
+from celeriac.broker.queries import clocks
 from celeriac.models import ScheduleOrder, ScheduleState
-from celeriac.schedule import settings_entries, table
+from celeriac.schedule import beats, settings_entries, table
 from celeriac.schedule.entries import Entry, Unusable, shown
 from celeriac.schedule.times import is_interval
+
+#: What was ordered for it holds again when the beat has ended.
+_BEATS = "left to beat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Line:
     task: str
     #: "settings" or "table".
     source: str
-    #: "on", "paused", "skips next", "disabled", "ended" or "faulty".
+    #: "on", "paused", "skips next", "disabled", "ended", "faulty"; while `celery beat` runs "left to beat".
     state: str
     schedule: str | None = None
     time_zone: str | None = None
@@ -48,12 +52,15 @@ def lines(app: Celery, alias: str) -> list[Line]:
         latest[state.name] = state
     orders = {order.name: order for order in ScheduleOrder.objects.using(alias)}
 
+    is_beat = beats.look(alias, caller.run(alias, clocks.now)).place is not None
+
     def line(entry: Entry | Unusable, *, is_enabled: bool = True) -> Line:
         if isinstance(entry, Unusable):
             source = _source(entry)
             return Line(entry.name, entry.task, source, "faulty", fault=entry.fault)
         own = states.get((entry.name, entry.fingerprint))
-        return _line(entry, own, latest.get(entry.name), orders.get(entry.name), is_enabled=is_enabled)
+        found = _line(entry, own, latest.get(entry.name), orders.get(entry.name), is_enabled=is_enabled)
+        return replace(found, state=_BEATS) if is_beat and not entry.is_from_table else found
 
     found = [*map(line, of_settings), *(line(entry, is_enabled=given) for entry, given in of_table)]
     return sorted(found, key=lambda each: each.name)

@@ -10,18 +10,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 
 from celery import Celery
 from django.db import Error, IntegrityError, connections
 
 from celeriac.broker import address, clock
 from celeriac.broker.queries import clocks, queries_for
+from celeriac.conf import options
 from celeriac.database import failures, forks
 from celeriac.database.complaints import Complaints
 from celeriac.database.session import Session
 from celeriac.models import ScheduleState
 from celeriac.results.pending import results_alias
-from celeriac.schedule import states, table, ticks
+from celeriac.schedule import beats, states, table, ticks
 from celeriac.schedule.book import Book
 
 logger = logging.getLogger(__name__)
@@ -57,6 +59,9 @@ class Scheduler:
         #: When the database has refused an entry last.
         self._refused_at: dict[str, float] = {}
         self._look_at = self._started_at = time.monotonic()
+        self._beats = beats.Beats()
+        #: When the database did not answer last.
+        self._away_at = -inf
         self._stagger = random.uniform(0, _STAGGER_SECONDS)  # noqa: S311 - not a secret
         self._ending = threading.Event()
         self._complaints = Complaints(logger)
@@ -94,6 +99,7 @@ class Scheduler:
         except Error as error:
             if failures.is_busy(error):
                 return _BUSY_SECONDS
+            self._away_at = time.monotonic()
             self._complaints.say(
                 logging.WARNING, "The schedule waits for its database: %s", failures.first_line(error)
             )
@@ -112,10 +118,24 @@ class Scheduler:
         states.forget_disabled(self._alias, entries, kept=self._book.unusable)
         self._states = states.of(self._alias, entries, now)
         states.note_seen(self._alias, self._states.values(), now)
+        self._leave_to_beat(now)
         if time.monotonic() - self._started_at > states.GONE_AFTER / clock.MICROSECONDS:
             states.forget_gone(self._alias, now)
         self._disable_what_has_ended()
         self._look_at = time.monotonic() + LOOK_SECONDS
+
+    def _leave_to_beat(self, now: int) -> None:
+        """While a beat of Celery's lives, it has the entries of the settings, and notes what it sends."""
+        # An outage has silenced a beat as well, which comes back as we do.
+        is_proof = time.monotonic() - self._away_at > 2 * options().heartbeat_seconds
+        before, self._beats = self._beats, beats.look(self._alias, now, is_silence_proof=is_proof)
+        place = self._beats.place
+        if place is not None:
+            self._states = {name: state for name, state in self._states.items() if state.is_from_table}
+        if place is not None and before.place is None:
+            logger.warning("`celery beat` runs (%s): the entries of the settings are left to it.", place)
+        elif place is None and before.place is not None:
+            logger.warning("`celery beat` (%s) has ended: workers carry its entries again.", before.place)
 
     def _disable_what_has_ended(self) -> None:
         ended = [state.name for state in self._states.values() if state.next_due is None]
@@ -154,7 +174,8 @@ class Scheduler:
 
     def _fire(self, state: ScheduleState, now: int) -> None:
         entry = self._book.entry(state.name)
-        count = ticks.fire(self._app, self._alias, entry, state, now)
+        silent = self._beats.silent
+        count = ticks.fire(self._app, self._alias, entry, state, now, silent_beats=silent)
         if count:
             logger.info(
                 "Schedule %s: %s is published%s.", entry.name, entry.task, f" {count} times" * (count > 1)

@@ -5,7 +5,7 @@ other way gets past, as of workers with two versions of an entry in a deployment
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from celery import Celery
@@ -19,7 +19,7 @@ from celeriac.database import failures
 from celeriac.errors import TablesMissing
 from celeriac.models import ScheduleOrder, ScheduleState, Tick
 from celeriac.publisher import outbox
-from celeriac.schedule import states
+from celeriac.schedule import beats, states
 from celeriac.schedule.due import Verdict, judge
 from celeriac.schedule.entries import Entry
 
@@ -29,10 +29,19 @@ logger = logging.getLogger(__name__)
 TRIED_AGAIN = (Error, OperationalError, TablesMissing)
 
 
-def fire(app: Celery, alias: str, entry: Entry, state: ScheduleState, now: int) -> int:
+def fire(
+    app: Celery,
+    alias: str,
+    entry: Entry,
+    state: ScheduleState,
+    now: int,
+    *,
+    silent_beats: Set[int] = frozenset(),
+) -> int:
     """Deal with what is due of the entry; how many tasks were published.
 
-    0 also where another scheduler has it. Raises what the database raises: then nothing of it has happened.
+    0 also where another scheduler has it, or a beat but for the silent ones. Raises what the database raises:
+    then nothing of it has happened.
     What cannot be published, as arguments that no message can hold, is an error in the tick and in the log.
     """
     assert state.next_due is not None
@@ -45,7 +54,7 @@ def fire(app: Celery, alias: str, entry: Entry, state: ScheduleState, now: int) 
             f"{len(verdict.published)} of them fire now" if verdict.published else "they are left out",
         )
     try:
-        return _dealt_with(app, alias, entry, state, verdict, now)
+        return _dealt_with(app, alias, entry, state, verdict, now, silent_beats=silent_beats)
     except TRIED_AGAIN as error:
         if not _is_of_the_task(error):
             raise
@@ -53,7 +62,7 @@ def fire(app: Celery, alias: str, entry: Entry, state: ScheduleState, now: int) 
     except Exception as error:  # noqa: BLE001 - a task that cannot be published is no reason to stop the others
         fault = repr(error)
     logger.error("Schedule %s: %s could not be published: %s", entry.name, entry.task, fault)
-    return _dealt_with(app, alias, entry, state, verdict, now, fault=fault)
+    return _dealt_with(app, alias, entry, state, verdict, now, silent_beats=silent_beats, fault=fault)
 
 
 def publish(app: Celery, entry: Entry, task_id: str) -> Any:
@@ -78,10 +87,15 @@ def _dealt_with(
     verdict: Verdict,
     now: int,
     *,
+    silent_beats: Set[int],
     fault: str = "",
 ) -> int:
     with transaction.atomic(using=alias):
         if not _is_ours(alias, state, verdict.next_due):
+            return 0
+        # Behind the row's lock: a beat that begins says so first, and then waits for whoever has the row.
+        if not entry.is_from_table and beats.is_there(alias, silent_beats):
+            transaction.set_rollback(True, using=alias)
             return 0
         wanted = _not_ordered_otherwise(alias, entry.name, verdict.published, now)
         ids = [None if fault else uuid() for _ in wanted]

@@ -1,15 +1,15 @@
 """The schedule in short: whether a worker carries it, what is due next, and how late it is."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from celery import Celery
 
 from celeriac.broker import caller, clock
 from celeriac.broker.queries import clocks
 from celeriac.models import ScheduleState, Tick
-from celeriac.schedule import states
+from celeriac.schedule import beats, states
 from celeriac.schedule.scheduler import alias_of
 
 #: Schedulers note once a minute what they have; one that has noted nothing for so long is gone.
@@ -29,6 +29,8 @@ class Outlook:
     next_due: datetime | None = None
     #: For how long the entry that is overdue most has been so; 0: none is.
     late_seconds: float = 0.0
+    #: Where a beat of Celery's runs, to which the entries of the settings are left.
+    beat: str | None = None
 
 
 def outlook(app: Celery) -> Outlook | None:
@@ -39,23 +41,29 @@ def outlook(app: Celery) -> Outlook | None:
     now, rows = _noted(app)
     if not rows:
         return None
-    is_carried = max(seen for _, _, seen in rows) > now - _CARRIED_WITHIN
-    due = sorted((next_due, name) for name, next_due, _ in _of_last_look(rows) if next_due is not None)
+    is_carried = max(row.seen_at for row in rows) > now - _CARRIED_WITHIN
+    beat = beats.look(alias_of(app), now).place
+    left = [row for row in _of_last_look(rows) if row.next_due is not None]
+    # What the beat does not send it may have another word about, as in a table of its own.
+    due = sorted(
+        (row.next_due, row.name) for row in left if beat is None or row.is_from_table or row.next_due > now
+    )
     if not due:
-        return Outlook(0, is_carried)
+        return Outlook(len(left), is_carried, beat=beat)
     first, name = due[0]
     moment = datetime.fromtimestamp(first / clock.MICROSECONDS, UTC)
-    return Outlook(len(due), is_carried, name, moment, max(0, now - first) / clock.MICROSECONDS)
+    late = max(0, now - first) / clock.MICROSECONDS
+    return Outlook(len(left), is_carried, name, moment, late, beat)
 
 
 def carried(app: Celery) -> dict[str, float]:
     """The entries that a living scheduler has; for how many seconds each has been overdue, 0: it is not."""
     now, rows = _noted(app)
     found: dict[str, float] = {}
-    for name, next_due, seen in rows:
-        if seen > now - _CARRIED_WITHIN:
-            late = max(0, now - next_due) / clock.MICROSECONDS if next_due is not None else 0.0
-            found[name] = min(late, found.get(name, late))
+    for row in rows:
+        if row.seen_at > now - _CARRIED_WITHIN:
+            late = max(0, now - row.next_due) / clock.MICROSECONDS if row.next_due is not None else 0.0
+            found[row.name] = min(late, found.get(row.name, late))
     return found
 
 
@@ -68,15 +76,13 @@ def worst_tick_seconds(app: Celery) -> float:
     return max((max(0, fired - due) / clock.MICROSECONDS for due, fired in times), default=0.0)
 
 
-def _noted(app: Celery) -> tuple[int, list[tuple[str, int | None, int]]]:
-    """The database's time, and of each entry its name, when it is next due, and when it was noted."""
+def _noted(app: Celery) -> tuple[int, list[Any]]:
+    """The database's time, and the state of each entry."""
     alias = alias_of(app)
-    rows = ScheduleState.objects.using(alias).values_list("name", "next_due", "seen_at")
-    return caller.run(alias, clocks.now), list(rows)
+    return caller.run(alias, clocks.now), list(ScheduleState.objects.using(alias))
 
 
-def _of_last_look(rows: Iterable[tuple[str, int | None, int]]) -> list[tuple[str, int | None, int]]:
+def _of_last_look(rows: list[Any]) -> list[Any]:
     """Without what was removed before: its row is deleted later."""
-    rows = list(rows)
-    last = max(seen for _, _, seen in rows)
-    return [row for row in rows if row[2] >= last - 2 * states.SEEN_EVERY]
+    last = max(row.seen_at for row in rows)
+    return [row for row in rows if row.seen_at >= last - 2 * states.SEEN_EVERY]

@@ -15,7 +15,7 @@ from celeriac.errors import TablesMissing
 from celeriac.results.pending import results_alias
 from celeriac.schedule import scheduler, table
 from celeriac.schedule.scheduler import Scheduler
-from celeriac.worker import platform
+from celeriac.worker import beat, platform
 from celeriac.worker.preflight import Preflight
 
 logger = logging.getLogger(__name__)
@@ -70,31 +70,9 @@ def _has_database(app: Celery) -> bool:
 
 
 def _on_beat(sender: Any, **_: Any) -> None:
-    _warn(sender)
-    _name_what_it_sends(sender.scheduler)
-
-
-def _name_what_it_sends(beat: Any) -> None:
-    """Celery's own beat does not say whose task it is: results would not show it, nor `doctor` find it."""
-    send = beat.apply_async
-
-    def apply_async(entry: Any, *args: Any, **more: Any) -> Any:
-        given = entry.options or {}
-        headers = {"periodic_task_name": entry.name, **(given.get("headers") or {})}
-        # What follows it is made of it.
-        entry.options = {**given, "headers": headers}
-        return send(entry, *args, **more)
-
-    beat.apply_async = apply_async
-
-
-def _warn(sender: Any) -> None:
-    """A beat beside our scheduler fires everything a second time."""
-    if named_elsewhere(sender.app) is None:
-        logger.warning(
-            "This beat fires CELERY_BEAT_SCHEDULE, and so does each worker of `celery start` unless it is "
-            "started with --no-beat. One of them is enough, and workers need no beat."
-        )
+    app = sender.app
+    is_beside_us = named_elsewhere(app) is None and _has_database(app)
+    beat.follow(app, sender.scheduler, is_beside_us=is_beside_us)
 
 
 #: The one of this process. Set by the main thread only.

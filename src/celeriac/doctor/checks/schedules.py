@@ -44,8 +44,15 @@ TWICE = Kind(
     "schedule-twice",
     Level.WARNING,
     "an entry of the schedule is sent twice",
-    "A beat runs beside workers that carry the schedule, or two beats run, and each sends every entry.",
+    "Two beats run, or one of an app without Celeriac beside workers that carry the schedule.",
     "End `celery beat`: workers of `celery start` need none. Or start them with --no-beat.",
+)
+BESIDE = Kind(
+    "schedule-beside-beat",
+    Level.WARNING,
+    "`celery beat` runs beside workers that carry the schedule",
+    "The entries of the settings are left to it: `schedule pause` and `skip` do not hold for them.",
+    "End `celery beat`: the workers carry them then. Or start all of these with --no-beat.",
 )
 UNKNOWN = Kind(
     "schedule-unknown-task",
@@ -54,7 +61,7 @@ UNKNOWN = Kind(
     "Unless another project's worker knows it, one more waits at each due time, and becomes a dead letter.",
     "Correct the name in the entry, or deploy the code that has the task.",
 )
-KINDS = (IDLE, TWICE, UNKNOWN)
+KINDS = (IDLE, TWICE, BESIDE, UNKNOWN)
 
 
 def _settings(patient: Patient) -> Iterator[Finding]:
@@ -90,6 +97,14 @@ def _ours(patient: Patient) -> Iterator[Finding]:
     started = [_aware(worker.started_at) for worker in patient.living]
     if rows and not carried and min(started, default=_now()) < _now() - _SOON:
         yield IDLE.found(f"No worker carries the schedule, and its table has {rows[0]!r}.")
+
+
+def _beside(patient: Patient) -> Iterator[Finding]:
+    if scheduling.named_elsewhere(patient.app) is not None or not patient.living:
+        return
+    found = schedules.outlook(patient.app)
+    if found is not None and found.is_carried and found.beat is not None:
+        yield BESIDE.found(f"A beat runs at {found.beat}.")
 
 
 def _unknown(patient: Patient) -> Iterator[Finding]:
@@ -176,4 +191,4 @@ def _aware(moment: datetime) -> datetime:
     return timezone.make_aware(moment) if timezone.is_naive(moment) else moment
 
 
-CHECKS = (_settings, _ours, _unknown)
+CHECKS = (_settings, _ours, _beside, _unknown)
