@@ -46,9 +46,7 @@ class Flusher:
     """Begun and stopped by the worker's main thread; `collect` may be called from any."""
 
     def __init__(self, alias: str, deliveries: Deliveries | None, stem: Path) -> None:
-        self._alias = alias
-        self._deliveries = deliveries
-        self._stem = stem
+        self._alias, self._deliveries, self._stem = alias, deliveries, stem
         self._bell = handoff.begin(stem)
         self._reader = Reader(stem, is_gone=processes.is_gone)
         self._session = Session(alias)
@@ -60,6 +58,8 @@ class Flusher:
         self._done: list[str] = []
         #: Called in the flusher's thread when what was noted before them is in the database.
         self._waiting: list[Callable[[], object]] = []
+        #: Called there behind those of each commit.
+        self.committed: Callable[[], object] = _nothing
         self._adding = threading.Lock()
         self._hurry = threading.Event()
         self._is_rung = self._is_stopping = False
@@ -194,9 +194,11 @@ class Flusher:
         except BaseException:
             self._put_back(actions)
             raise
-        done, self._notes, self._done = len(self._notes) + len(self._done) + len(actions), [], []
+        done = max(len(self._notes) + len(self._done), len(actions))  # A task's note and its ack are one.
+        self._notes, self._done = [], []
         for action in actions:
             action()
+        self.committed()
         self._reader.confirm()
         return done
 
@@ -240,7 +242,7 @@ class Flusher:
             self._session.run(self._store, patience_seconds=0)
 
 
-def _nothing(_: BaseDatabaseWrapper) -> None:
+def _nothing(*_: BaseDatabaseWrapper) -> None:
     """Results are in another database than messages, and are stored already."""
 
 

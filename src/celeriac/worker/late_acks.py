@@ -2,26 +2,43 @@
 
 Celery hands every ack to its consumer's `call_soon`, from 5.7 on to its `call_soon_ack`. (Where messages are
 in a database, the flusher writes acks behind results itself.) The flusher has a thread of its own, so what it
-lets go comes back through a pipe that wakes the worker's loop.
+lets go comes back through a pipe that wakes the worker's loop, which calls all of it together.
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from celery import bootsteps
 from celery.worker import state
 from celery.worker.consumer.connection import Connection
 
+from celeriac.broker import redis_acks
 from celeriac.worker import flushing
+from celeriac.worker.allowance import Allowance, allowance_of
 from celeriac.worker.flusher import Flusher
 
 _SETTLING = frozenset({"ack_log_error", "reject_log_error"})
 _CALLS = ("call_soon", "call_soon_ack")
 #: How long the end of a consumer waits for what is not stored: a closed connection takes no ack.
 _CLOSING_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Settling:
+    """An ack, or a refusal, that waits."""
+
+    settle: Callable[[], object]
+    #: Celery's way for it, which leads to its loop sooner or later.
+    soon: Callable[[], object]
+    channel: Any
+    #: Where it is counted while it waits.
+    allowance: Allowance | None
 
 
 class LateAcks(bootsteps.StartStopStep):
@@ -32,9 +49,13 @@ class LateAcks(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
         #: What may be called: the results before it are stored.
-        self._free: deque[Callable[[], object]] = deque()
+        self._free: deque[_Settling] = deque()
         self._pipe: tuple[int, int] | None = None
+        self._loop_thread: int | None = None
         self._is_closing = False
+        #: What the consumer's present count of messages is told by, and that count.
+        self._allowance: Allowance | None = None
+        self._qos: Any = None
 
     def start(self, consumer: Any) -> None:
         """From here on let acks wait."""
@@ -42,6 +63,7 @@ class LateAcks(bootsteps.StartStopStep):
         if flusher is None:
             return
         self._is_closing = False
+        flusher.committed = self._wake
         if consumer.hub is not None:
             self._watch(consumer.hub)
         for name in _CALLS:
@@ -57,12 +79,32 @@ class LateAcks(bootsteps.StartStopStep):
             if self._is_closing:
                 flusher.flush(_CLOSING_SECONDS)
                 return call_soon(consumer, action, *args, **kwargs)
-            flusher.after_commit(lambda: self._let_go(lambda: call_soon(consumer, action, *args, **kwargs)))
-            if _is_hungry(consumer):
+            allowance = self._allowance_of(consumer)
+            settling = _Settling(
+                partial(action, *args, **kwargs),
+                partial(call_soon, consumer, action, *args, **kwargs),
+                getattr(getattr(action, "__self__", None), "channel", None),
+                allowance,
+            )
+            has_more = allowance is not None and allowance.wait()
+            if has_more:
+                self._turn()
+            flusher.after_commit(partial(self._let_go, settling))
+            if not has_more and _is_hungry(consumer):
                 flusher.collect(at_once=True)
             return action
 
         return call_in_turn
+
+    def _allowance_of(self, consumer: Any) -> Allowance | None:
+        """Celery makes a new count for each connection, after this step has started."""
+        qos = getattr(consumer, "qos", None)
+        if qos is not self._qos:
+            self._qos = qos
+            self._allowance = allowance_of(consumer) if consumer.hub is not None else None
+            if qos is not None:
+                redis_acks.keep_client(consumer.task_consumer.channel)
+        return self._allowance
 
     def stop(self, consumer: Any) -> None:
         """The connection goes: call what waits, while it takes something."""
@@ -70,7 +112,8 @@ class LateAcks(bootsteps.StartStopStep):
         self._is_closing = True
         if flusher is not None:
             flusher.flush(_CLOSING_SECONDS)
-        self._call_free()
+        # Celery's way comes to them when it takes no more messages: an ack now would ask for the next one.
+        self._call_free(is_in_loop=False)
         if self._pipe is not None:
             if consumer.hub is not None:
                 with suppress(KeyError, ValueError, OSError):
@@ -80,30 +123,54 @@ class LateAcks(bootsteps.StartStopStep):
             self._pipe = None
 
     def _watch(self, hub: Any) -> None:
+        self._loop_thread = threading.get_ident()
         self._pipe = os.pipe()
         for fd in self._pipe:
             os.set_blocking(fd, False)
         hub.add_reader(self._pipe[0], self._on_readable, self._pipe[0])
 
-    def _let_go(self, call: Callable[[], object]) -> None:
-        """In the flusher's thread."""
-        self._free.append(call)
-        pipe = self._pipe
-        if pipe is None:
+    def _let_go(self, settling: _Settling) -> None:
+        """In the flusher's thread; behind all that a commit lets go the loop is woken once."""
+        self._free.append(settling)
+        if self._pipe is None:
             # Without a loop Celery's own queue of pending operations is looked at between two messages.
-            self._call_free()
-            return
-        with suppress(OSError):
-            os.write(pipe[1], b"!")
+            self._call_free(is_in_loop=False)
+
+    def _turn(self) -> None:
+        """Let the loop come to tell the broker; in its own thread it does so next."""
+        if threading.get_ident() != self._loop_thread:
+            self._wake()
+
+    def _wake(self) -> None:
+        pipe = self._pipe
+        if pipe is not None:
+            with suppress(OSError):
+                os.write(pipe[1], b"!")
 
     def _on_readable(self, fd: int) -> None:
         with suppress(BlockingIOError):
             os.read(fd, 65536)
-        self._call_free()
+        self._call_free(is_in_loop=True)
 
-    def _call_free(self) -> None:
+    def _call_free(self, *, is_in_loop: bool) -> None:
+        free = []
         while self._free:
-            self._free.popleft()()
+            free.append(self._free.popleft())
+        if not is_in_loop:
+            for each in free:
+                each.soon()
+            return
+        _end_waiting(free)
+        with redis_acks.together(each.channel for each in free):
+            for each in free:
+                each.settle()
+
+
+def _end_waiting(free: list[_Settling]) -> None:
+    """Before they are acknowledged: the broker would send one for each of them, and one for its ack."""
+    for allowance in {each.allowance for each in free}:
+        if allowance is not None:
+            allowance.end(sum(each.allowance is allowance for each in free))
 
 
 def _is_hungry(consumer: Any) -> bool:
