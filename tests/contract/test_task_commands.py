@@ -434,7 +434,8 @@ def test_queues_are_listed_and_purged(ran, ran_as_json, default_alias, pay):
     ]
     assert ran(QUEUES, "purge", "mails")[0] == 1
     assert ran_as_json(QUEUES, "purge", "mails", "--yes") == (0, {"purged": {"mails": 1}})
-    assert ran(QUEUES, "purge", "mial", "--yes")[0] == 1
+    said = "There is no queue 'mial'. Did you mean 'mails'?\n"
+    assert ran(QUEUES, "purge", "mial", "--yes")[::2] == (1, said)
     assert not Message.objects.using(default_alias).exists()
 
 
