@@ -1,4 +1,4 @@
-"""The signal that a task's message was given up, so that its result can say so."""
+"""The signal that a task's message was given up, so that its result can say so, and where to look."""
 
 from django.dispatch import Signal
 
@@ -12,3 +12,8 @@ UNREADABLE, UNKNOWN_TASK, NEVER_FINISHED = "cannot be read", "no worker knew its
 
 #: Sent with `task_id`, `task_name`, `reason`, and `payload`: the message as its row has it.
 dead_lettered = Signal()
+
+
+def shown_by(task_id: str | None) -> str:
+    """The command that shows the letter: its number is known once it is written."""
+    return f"manage.py celery dead{f' id:{task_id}' if task_id else ''}"

@@ -127,6 +127,22 @@ def test_letters_are_deleted_once_somebody_says_yes(ran, alias, dead):
         ran(DEAD, "delete")
 
 
+#: Each table of `clean`, without rows.
+NONE = dict.fromkeys(
+    (
+        "task results",
+        "task records",
+        "attempts",
+        "group results",
+        "chords",
+        "revocations",
+        "chord parts",
+        "dead letters",
+    ),
+    0,
+)
+
+
 @pytest.fixture
 def old(app, alias):
     """A task that ended three days ago with all that belongs to it, one that ended now, and an old letter."""
@@ -154,16 +170,20 @@ def left(alias):
 
 def test_clean_deletes_what_is_old_enough_once_somebody_says_yes(ran, alias, old):
     code, found, _ = ran(CLEAN, "--dry-run", "--dead-letters-older-than", "7d", "--json")
-    assert (code, found) == (0, {"would_delete": {"task results": 1, "task records": 1, "dead letters": 1}})
+    assert (code, found) == (
+        0,
+        {"would_delete": {**NONE, "task results": 1, "task records": 1, "dead letters": 1}},
+    )
     code, _, complaint = ran(CLEAN)
     assert code == 1
     assert complaint.startswith("Delete 1 task results, 1 task records, and what belongs to them? Nothing")
 
     code, found, _ = ran(CLEAN, "--yes", "--json")
 
-    assert (code, found) == (0, {"deleted": {"task results": 1, "task records": 1, "attempts": 1}})
+    assert (code, found) == (0, {"deleted": {**NONE, "task results": 1, "task records": 1, "attempts": 1}})
     assert left(alias) == [["new"], ["new"], ["new"], [None]]
     assert ran(CLEAN, "--yes") == (0, "Nothing is old enough.\n", "")
+    assert ran(CLEAN, "--json") == (0, {"deleted": NONE}, "")
 
 
 def test_clean_takes_another_age(ran, alias, old):
@@ -189,7 +209,7 @@ def test_clean_counts_each_row_once_however_old_it_is(ran, alias, old):
     _, counted, _ = ran(CLEAN, "--dry-run", "--json")
     _, done, _ = ran(CLEAN, "--yes", "--json")
 
-    assert counted["would_delete"] == {"task results": 2, "task records": 1, "revocations": 1}
+    assert counted["would_delete"] == {**NONE, "task results": 2, "task records": 1, "revocations": 1}
     assert done["deleted"] == {**counted["would_delete"], "attempts": 1}
 
 

@@ -336,7 +336,7 @@ def _crowd(scene: Scene) -> None:
 
 
 def _threads(scene: Scene) -> None:
-    scene.workers().update(pool="thread")
+    scene.workers().update(pool="threads")
     _database_options(CONN_MAX_AGE=600)(scene)
 
 

@@ -184,7 +184,7 @@ def test_a_message_that_lives_for_ever_has_no_end(broker):
     assert Message.objects.using(broker).get().expires_at is None
 
 
-def test_a_rejected_message_becomes_a_dead_letter(broker, connection):
+def test_a_rejected_message_becomes_a_dead_letter(broker, connection, caplog):
     with connection.SimpleQueue("mails") as queue:
         queue.put("bad", headers=TASK)
         payload = Message.objects.using(broker).get().payload
@@ -194,3 +194,5 @@ def test_a_rejected_message_becomes_a_dead_letter(broker, connection):
     found = dead(broker)
     assert (found.reason, found.task_name, found.payload) == ("rejected by the worker", "shop.pay", payload)
     assert (found.deliveries, rows(broker)) == (1, 0)
+    reason = f"Message {found.task_id} is a dead letter: rejected by the worker."
+    assert caplog.messages == [f"{reason} See: manage.py celery dead id:{found.task_id}"]

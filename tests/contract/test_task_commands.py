@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from celeriac import control
 from celeriac.broker import clock
@@ -186,6 +187,19 @@ def test_a_task_is_shown_with_its_runs_that_failed(ran, ran_as_json, default_ali
     _, found = ran_as_json(TASKS, "show", failed[0])
     assert (found["state"], found["attempts_failed"][0]["outcome"]) == ("FAILURE", "FAILURE")
     assert ran(TASKS, "show", "zz") == (1, "", "No task's id begins with 'zz'.\n")
+
+
+def test_a_task_that_was_revoked_while_it_waited_has_not_run(ran, default_alias, pay):
+    task_id = pay.delay("mine").id
+    end(default_alias, task_id, "REVOKED")
+    TaskRecord.objects.using(default_alias).update(started_at=None, finished_at=timezone.now())
+
+    _, page, _ = ran(TASKS, "show", task_id)
+    _, listed, _ = ran(TASKS)
+
+    (ended,) = (line for line in page.splitlines() if line.startswith("  ended "))
+    assert ", ran" not in ended
+    assert listed.split("\t")[5] == "-"
 
 
 def test_types_are_counted(ran, failed):
@@ -420,7 +434,8 @@ def test_queues_are_listed_and_purged(ran, ran_as_json, default_alias, pay):
     ]
     assert ran(QUEUES, "purge", "mails")[0] == 1
     assert ran_as_json(QUEUES, "purge", "mails", "--yes") == (0, {"purged": {"mails": 1}})
-    assert ran(QUEUES, "purge", "mial", "--yes")[0] == 1
+    said = "There is no queue 'mial'. Did you mean 'mails'?\n"
+    assert ran(QUEUES, "purge", "mial", "--yes")[::2] == (1, said)
     assert not Message.objects.using(default_alias).exists()
 
 

@@ -1,6 +1,7 @@
 """`celery start` on a terminal in DEBUG: an edit is in the next task, and no running task is lost by it."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,21 @@ def test_an_edit_is_in_the_next_task_and_a_broken_file_waits_for_its_cure(
         assert terminal.wait() == EX_FAILURE, terminal.output
     assert terminal.output.count("SyntaxError") == 1
     assert terminal.output.count("broker   database") == 1
+
+
+def test_what_a_task_prints_is_a_line_of_the_log(sqlite_project: Project) -> None:
+    edit(
+        sqlite_project,
+        "tasks.py",
+        "return x + y",
+        'print("sum of", x); print(); print(y, end=""); return x + y',
+    )
+    with at_terminal(sqlite_project) as terminal:
+        assert added(sqlite_project) == 4
+        terminal.wait_for_line(r"✓ tasks\.add ")
+
+        printed = re.findall(r"^\d\d:\d\d:\d\d    (.*)$", terminal.output, re.MULTILINE)
+    assert [line.rstrip() for line in printed if not line.endswith(" ready.\r")][-2:] == ["sum of 2", "2"]
 
 
 def test_a_module_that_is_deleted_shows_at_once_who_imports_it(sqlite_project: Project) -> None:

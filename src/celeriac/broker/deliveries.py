@@ -20,6 +20,7 @@ from celeriac.broker.queries import routing
 from celeriac.broker.queries.base import Claimed
 from celeriac.broker.session import BrokerSession
 from celeriac.broker.settlements import Pair, Settlement, Settlements, Verb, write
+from celeriac.dead_letters import shown_by
 
 logger = logging.getLogger(__name__)
 
@@ -150,8 +151,10 @@ class Deliveries:
 
     def bury(self, tag: str, reason: str) -> None:
         """Move a refused message to the dead letters."""
-        if self._settle(tag, Verb.BURY, reason):
-            logger.error("Message %s is a dead letter: %s.", tag, reason)
+        held = self._held.get(tag)
+        if held is not None and self._settle(tag, Verb.BURY, reason):
+            name = held.task_id or held.pair[0]
+            logger.error("Message %s is a dead letter: %s. See: %s", name, reason, shown_by(held.task_id))
         self._write_soon()
 
     def give_up(self, message: Claimed, reason: str) -> None:

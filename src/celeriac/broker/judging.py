@@ -8,7 +8,7 @@ from celeriac.broker import clock
 from celeriac.broker.queries.base import Claimed
 from celeriac.broker.settlements import Settlement, Settlements, Verb
 from celeriac.conf import options
-from celeriac.dead_letters import EXPIRED, NEVER_FINISHED, dead_lettered
+from celeriac.dead_letters import EXPIRED, NEVER_FINISHED, dead_lettered, shown_by
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +31,14 @@ def fit(
             reasons[reason] += 1
             _give_up(settlements, message, reason)
     for reason, count in reasons.items():
-        logger.error("%d messages are dead letters: %s.", count, reason)
+        logger.error("%d messages are dead letters: %s. See: %s", count, reason, shown_by(None))
     return delivered
 
 
 def give_up(settlements: Settlements, message: Claimed, reason: str) -> None:
     """Move a message that no worker will be given to the dead letters, and let its result know."""
-    logger.error("Message %s is a dead letter: %s.", message.task_id or message.id, reason)
+    name = message.task_id or message.id
+    logger.error("Message %s is a dead letter: %s. See: %s", name, reason, shown_by(message.task_id))
     _give_up(settlements, message, reason)
 
 

@@ -24,12 +24,12 @@ def _work(app: Celery, options: Namespace) -> int:
     found = _counts(app, options)
     count = found.total()
     if options.dry_run or not count:
-        return _say(found if options.dry_run else Counter(), options)
+        return _say(found, options)
     listed = ", ".join(f"{number:,} {name}" for name, number in found.items() if number)
     question = f"Delete {listed}, and what belongs to them?"
     if not output.is_confirmed(question, is_given=options.yes):
         return 1
-    deleted: Counter[str] = Counter()
+    deleted = Counter(dict.fromkeys(found, 0))
     with output.progress("deleted", count) as show:
         for rows in _tables(app, options):
             for step in retention.delete_in_steps(rows.db, rows):
@@ -81,7 +81,7 @@ def _name(rows: QuerySet[Any]) -> str:
 def _say(counts: Counter[str], options: Namespace) -> int:
     if options.json:
         key = "would_delete" if options.dry_run else "deleted"
-        output.document({key: {name: number for name, number in counts.items() if number}})
+        output.document({key: counts})
     elif not counts.total():
         output.line("Nothing is old enough.")
     else:

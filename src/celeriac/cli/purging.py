@@ -1,6 +1,7 @@
 """`manage.py celery queues purge`: delete what waits in queues."""
 
 from argparse import ArgumentParser, Namespace
+from difflib import get_close_matches
 
 from celery import Celery
 
@@ -16,7 +17,8 @@ def _work(app: Celery, options: Namespace) -> int:
     # What RabbitMQ knows nothing of may be in the settings all the same.
     unknown = [name for name in options.queue if name not in known or known[name].waiting is None]
     for name in unknown:
-        output.error(f"There is no queue {name!r}.")
+        near = get_close_matches(name, [each for each in known if each not in unknown], n=1)
+        output.error(f"There is no queue {name!r}.{f' Did you mean {near[0]!r}?' if near else ''}")
     names = [name for name in dict.fromkeys(options.queue) if name not in unknown]
     waiting = {name: (known[name].waiting or 0) + (known[name].scheduled or 0) for name in names}
     if names and not _may(waiting, is_given=options.yes):

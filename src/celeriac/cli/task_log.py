@@ -18,7 +18,7 @@ from celery.apps import worker as program
 from celery.worker import state
 from django.conf import settings
 
-from celeriac.cli import engine, output
+from celeriac.cli import engine, output, printed
 from celeriac.cli.words import value_of
 from celeriac.discovery.root import ENVIRONMENTS
 from celeriac.worker import platform
@@ -61,6 +61,7 @@ def install() -> None:
     signals.task_postrun.connect(_after_task, dispatch_uid=f"{_UID}.after")
     signals.worker_shutting_down.connect(_stopping, dispatch_uid=f"{_UID}.stopping")
     program.safe_say = _say
+    printed.install()
 
 
 def _show_so(logger: logging.Logger, **_: Any) -> None:

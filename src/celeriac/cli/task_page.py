@@ -89,7 +89,10 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _with(moment: str | None, verb: str, seconds: float | None) -> str | None:
-    return None if moment is None else f"{moment}, {verb} {readable.in_words(seconds or 0)}"
+    """A task that was revoked while it waited has an end, and has not run."""
+    if moment is None or seconds is None:
+        return moment
+    return f"{moment}, {verb} {readable.in_words(seconds)}"
 
 
 def _attempt(attempt: Attempt) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from celeriac.broker import clock, letter
+from celeriac.dead_letters import shown_by
 from celeriac.models import NAME_LENGTH, DeadLetter
 from celeriac.results import writer
 from celeriac.results.pending import results_alias
@@ -37,7 +38,8 @@ def keep(
         message.reject_log_error(logger, consumer.connection_errors)
         return
     row = _letter_of(consumer, message, text, reason, deliveries)
-    logger.error("Message %s is a dead letter: %s.", row.task_id or row.queue, reason)
+    name = row.task_id or row.queue
+    logger.error("Message %s is a dead letter: %s. See: %s", name, reason, shown_by(row.task_id))
     errors = (*consumer.connection_errors, *consumer.channel_errors)
     settle = partial(consumer.call_soon, message.ack_log_error, logger, errors)
     running = writer.running()

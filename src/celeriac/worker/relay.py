@@ -23,7 +23,7 @@ from celeriac.database import failures
 from celeriac.database.complaints import Complaints
 from celeriac.database.failures import first_line
 from celeriac.database.session import Session
-from celeriac.dead_letters import REVOKED, dead_lettered
+from celeriac.dead_letters import REVOKED, dead_lettered, shown_by
 from celeriac.worker import scheduling
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,8 @@ class Relay:
             )
             return
         reason = f"refused by the broker {row.refusals + 1} times: {error}"
-        logger.error("Task %s[%s] is a dead letter, %s", row.task_name, row.task_id, reason)
+        name = f"{row.task_name}[{row.task_id}]"
+        logger.error("Task %s is a dead letter, %s. See: %s", name, reason, shown_by(row.task_id))
         self._give_up(row, reason)
         self._session.run(lambda each: outbox.bury(each, holder, row.id, reason, clock.now()))
 

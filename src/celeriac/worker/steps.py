@@ -189,4 +189,6 @@ def _end(process: int) -> None:
 def _pool_name(worker: Any) -> str:
     pool = worker.pool_cls
     module = pool if isinstance(pool, str) else pool.__module__
-    return str(module.rpartition(".")[2].partition(":")[0])
+    name = str(module.rpartition(".")[2].partition(":")[0])
+    # As `--pool` has it; the module of Celery is called otherwise.
+    return "threads" if name == "thread" else name

@@ -11,8 +11,7 @@ from celeriac.worker import platform as pools
 _NATIVE_SPAWN, _SPAWNING_BILLIARD = (5, 7), (4, 3)
 #: A spawned process imports the whole project before it is up.
 _LEAST_ALIVE_SECONDS = 30.0
-#: As settings have it, and as Celery's own pool is called.
-_MANY_AT_ONCE = frozenset({"threads", "thread", "gevent", "eventlet"})
+_MANY_AT_ONCE = frozenset({"threads", "gevent", "eventlet"})
 
 PREFORK_ON_WINDOWS = Kind(
     "prefork-on-windows",
