@@ -9,6 +9,7 @@ import pytest
 from celery.concurrency import prefork
 
 from celeriac.worker import pool
+from tests.process.conftest import made
 from tests.process.project import Project, wait_until
 
 TASKS = """
@@ -23,6 +24,12 @@ TASKS = """
     @shared_task
     def pid():
         return os.getpid()
+"""
+#: The only process of the pool.
+CHILD = """
+    from celeriac.app import get_app
+    replies = get_app().control.inspect(timeout=5).stats()
+    result = next(iter(replies.values()))["pool"]["processes"][0]
 """
 #: Less than a pipe takes as a whole, about as much, and more than it holds.
 SIZES = [0, 3_000, 4_000, 4_097, 70_000, 300_000]
@@ -68,13 +75,7 @@ def test_a_task_that_a_killed_process_had_not_begun_runs_in_another(
         )
         wait_until(notes.exists, "the task begins")
         gate.touch()
-        child = sqlite_project.python(
-            """
-            from celeriac.app import get_app
-            replies = get_app().control.inspect(timeout=5).stats()
-            result = next(iter(replies.values()))["pool"]["processes"][0]
-            """
-        )
+        child = sqlite_project.python(CHILD)
         os.kill(child, signal.SIGKILL)
         wait_until(lambda: sqlite_project.statuses() == {"SUCCESS": 2}, "both end")
         assert worker.stop() == 0, worker.output
@@ -135,6 +136,55 @@ def test_a_process_that_had_not_said_to_have_begun_is_heard_at_the_end(
 
     assert notes.read_text() == "begin\nend\n"
     assert sqlite_project.statuses() == {"SUCCESS": 1}
+
+
+CLOSING = """
+    from celery.concurrency import prefork
+    _on_start = prefork.TaskPool.on_start
+
+    def on_start(self):
+        _on_start(self)
+        flush = self.flush
+
+        def told():
+            print("the consumer closes", flush=True)
+            flush()
+
+        self.flush = told
+
+    prefork.TaskPool.on_start = on_start
+
+    from celery import shared_task
+
+    @shared_task
+    def anything():
+        pass
+"""
+
+
+def test_what_a_process_begins_while_the_consumer_closes_runs_once(rabbitmq_url: str, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    project = made(tmp_path / "project", f"CELERY_BROKER_URL = {rabbitmq_url!r}")
+    project.write("closing/tasks.py", CLOSING)
+    project.write("closing/__init__.py", "")
+    publish = f"from tasks import note; result = note.delay({str(notes)!r}, {{!r}}).id"
+    with project.worker("-c", "1", "-l", "INFO") as worker:
+        child = project.python(CHILD)
+        os.kill(child, signal.SIGSTOP)
+        project.python(publish.format("given"))
+        worker.wait_for_line("note.* received")
+        # When the next one has come, the first one is in the pipe of the process.
+        project.python(publish.format("waits"))
+        worker.wait_for_line("note.* received", times=2)
+        worker.signal(signal.SIGTERM)
+        worker.wait_for_line("the consumer closes")
+        os.kill(child, signal.SIGCONT)
+        assert worker.wait() == 0, worker.output
+
+    assert notes.read_text() == "begin given\ngiven\n"
+    with project.worker("-c", "1"):
+        wait_until(lambda: project.statuses() == {"SUCCESS": 2}, "the other one runs")
+    assert notes.read_text() == "begin given\ngiven\nbegin waits\nwaits\n"
 
 
 #: The first time a part is to be counted, its process dies.

@@ -31,6 +31,8 @@ _HEARING_MILLISECONDS = 50
 _DYING_SECONDS, _LONGEST_DYING_SECONDS = 0.005, 3.0
 #: How long a worker that stood still waits for the database to say whose its messages are.
 _LONGEST_DOUBT_SECONDS = 5.0
+#: How long a free process may take to say that it has begun with its job; it does so at once.
+_BEGINNING_SECONDS = 5.0
 
 
 def shorten(pool: Any, broker_alias: str | None) -> None:
@@ -89,6 +91,12 @@ class _ResultHandler(asynpool.ResultHandler):
             self._hear(living, gone)
             living = {fd: process for fd, process in living.items() if fd not in gone and process._is_alive()}
 
+    def hear_once(self, process: Any) -> bool:
+        """Read a message of this one if it says something soon; False: it cannot be heard any more."""
+        gone: set[int] = set()
+        self._hear({process.outq._reader.fileno(): process}, gone)
+        return not gone
+
     def _hear(self, living: dict[int, Any], gone: set[int]) -> None:
         """Read a message of each that says something soon; who cannot be heard any more is `gone`."""
         poller = select.poll()
@@ -124,6 +132,27 @@ class Pool(asynpool.AsynPool):
         header, body, size = result._payload
         if len(header) + size <= select.PIPE_BUF:
             result._payload = memoryview(bytes(header) + bytes(body)), memoryview(b""), 0
+
+    def flush(self) -> None:
+        """Forget what no process has begun, as Celery does when a consumer closes.
+
+        It takes for such what a process runs already, as long as it has not read that: the message of that
+        task is not acknowledged, and it runs again.
+        """
+        if self.sched_strategy == asynpool.SCHED_STRATEGY_FAIR and self._state != TERMINATE:
+            ends_at = time.monotonic() + _BEGINNING_SECONDS
+            for job in tuple(self._cache.values()):
+                while self._may_have_begun(job) and time.monotonic() < ends_at:
+                    if not self._result_handler.hear_once(job._write_to):
+                        break
+        super().flush()
+
+    def _may_have_begun(self, job: Any) -> bool:
+        process = job._write_to
+        if process is None or job._accepted or job.ready() or not process._is_alive():
+            return False
+        # Not while it is still being written: that goes on below.
+        return process.inqW_fd not in self._active_writes and not process.outq._reader.closed
 
     def on_job_process_down(self, job: Any, pid_gone: int) -> None:
         """Put back what a process that died had not begun; while one that died is seen to, another may die.
