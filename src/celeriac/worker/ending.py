@@ -18,7 +18,7 @@ from typing import Any
 from billiard.pool import CLOSE, RUN
 from celery import bootsteps, signals
 from celery.concurrency import prefork
-from celery.worker.consumer.connection import Connection
+from celery.worker.consumer.mingle import Mingle
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ _HANGING_SECONDS = 1.0
 class StopAtOnce(bootsteps.StartStopStep):
     """A step of the worker's consumer: what tells the worker to stop wakes its loop."""
 
-    requires = (Connection,)
+    # Before that, Mingle reads on Redis by the loop's own poller, and knows nothing of this pipe.
+    requires = (Mingle,)
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)

@@ -16,7 +16,7 @@ from typing import Any
 
 from celery import bootsteps
 from celery.worker import state
-from celery.worker.consumer.connection import Connection
+from celery.worker.consumer.mingle import Mingle
 
 from celeriac.broker import redis_acks
 from celeriac.worker import flushing
@@ -44,7 +44,9 @@ class _Settling:
 class LateAcks(bootsteps.StartStopStep):
     """A step of the worker's consumer, started anew with each of its connections."""
 
-    requires = (Connection,)
+    # On Redis Mingle reads by the loop's own poller what it does not know of: a pipe that is written to by
+    # then ended the worker with a KeyError.
+    requires = (Mingle,)
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
@@ -63,7 +65,7 @@ class LateAcks(bootsteps.StartStopStep):
         if flusher is None:
             return
         self._is_closing = False
-        flusher.committed = self._wake
+        flusher.committed = self._wake_for_free
         if consumer.hub is not None:
             self._watch(consumer.hub)
         for name in _CALLS:
@@ -139,6 +141,11 @@ class LateAcks(bootsteps.StartStopStep):
     def _turn(self) -> None:
         """Let the loop come to tell the broker; in its own thread it does so next."""
         if threading.get_ident() != self._loop_thread:
+            self._wake()
+
+    def _wake_for_free(self) -> None:
+        """In the flusher's thread, which also looks when nothing has ended."""
+        if self._free:
             self._wake()
 
     def _wake(self) -> None:
