@@ -147,13 +147,13 @@ def test_a_nudge_of_another_thread_during_a_nudge_is_not_lost(connection, hub, m
     read, polls = os.read, []
 
     def nudged_before(fd, size):
-        if fd == link._self_pipe[0]:
+        if fd == link._pipe.reader:
             link.nudge()
         return read(fd, size)
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "read", nudged_before)
-        link._on_nudge()
+        link._pipe.hear()
     link._claim_and_deliver = lambda *_, **__: polls.append(1)
 
     link.nudge()
@@ -235,7 +235,7 @@ def test_what_was_left_to_the_next_turn_is_not_done_after_the_last_one(link, hub
     publish(broker, "loop", "late")
     # Something is to be written to the pool.
     hub.consolidate.add(-1)
-    link._on_nudge()
+    link._pipe.hear()
 
     hub.reset()
 

@@ -36,11 +36,7 @@ def test_the_pool_goes_on_while_results_wait(request, tmp_path: Path, broker: st
     ledger, gate = tmp_path / "ledger", tmp_path / "gate"
     project = _project(request, tmp_path, broker)
     with project.worker("-c", "2") as worker:
-        project.python(PUBLISH.format(ledger=str(ledger), gate=str(gate), count=NOTES))
-        wait_until(lambda: _lines(ledger)["begin"] == 2, "both processes are held")
-        with _locked(project):
-            gate.touch()
-            wait_until(lambda: len(_noted(ledger)) == NOTES - MORE, "all that may wait have run")
+        with _waiting(project, ledger, gate):
             wait_until(lambda: _depth(project, broker) == MORE, "the others are left for other workers")
         wait_until(lambda: project.statuses() == {"SUCCESS": NOTES + 2}, "all results are stored")
         assert worker.stop() == 0, worker.output
@@ -53,13 +49,8 @@ def test_the_pool_goes_on_while_results_wait(request, tmp_path: Path, broker: st
 def test_what_waits_at_a_kill_is_stored_all_the_same(rabbitmq_url: str, tmp_path: Path) -> None:
     ledger, gate = tmp_path / "ledger", tmp_path / "gate"
     project = made(tmp_path / "project", f"CELERY_BROKER_URL = {rabbitmq_url!r}")
-    with project.worker("-c", "2") as worker:
-        project.python(PUBLISH.format(ledger=str(ledger), gate=str(gate), count=NOTES))
-        wait_until(lambda: _lines(ledger)["begin"] == 2, "both processes are held")
-        with _locked(project):
-            gate.touch()
-            wait_until(lambda: len(_noted(ledger)) == NOTES - MORE, "all that may wait have run")
-            worker.kill_group()
+    with project.worker("-c", "2") as worker, _waiting(project, ledger, gate):
+        worker.kill_group()
     with project.worker("-c", "2") as worker:
         wait_until(lambda: project.statuses() == {"SUCCESS": NOTES + 2}, "all results are stored")
         wait_until(lambda: _depth(project, "rabbitmq") == 0, "nothing is left")
@@ -73,6 +64,17 @@ def test_what_waits_at_a_kill_is_stored_all_the_same(rabbitmq_url: str, tmp_path
 def _project(request, tmp_path: Path, broker: str) -> Project:
     url = request.getfixturevalue(f"{broker}_url")
     return made(tmp_path / "project", f"CELERY_BROKER_URL = {url!r}")
+
+
+@contextmanager
+def _waiting(project: Project, ledger: Path, gate: Path) -> Iterator[None]:
+    """As many tasks as may have run, and their results wait for the database."""
+    project.python(PUBLISH.format(ledger=str(ledger), gate=str(gate), count=NOTES))
+    wait_until(lambda: _lines(ledger)["begin"] == 2, "both processes are held")
+    with _locked(project):
+        gate.touch()
+        wait_until(lambda: len(_noted(ledger)) == NOTES - MORE, "all that may wait have run")
+        yield
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,9 @@ from celeriac.broker import caller, presence
 from celeriac.broker.errors import BrokerConnectionLost
 from celeriac.broker.outage import Outage
 from celeriac.broker.wakeup import bells, doorbell, other_threads
-from celeriac.broker.wakeup.ears import Ears, unwatch
+from celeriac.broker.wakeup.ears import Ears
 from celeriac.broker.wakeup.listen import Listener
+from celeriac.broker.wakeup.self_pipe import SelfPipe
 from celeriac.conf import options
 
 if TYPE_CHECKING:
@@ -50,15 +50,13 @@ class HubLink:
         self._is_nudged = self._is_lost = False
         #: Whether the next nudge is about the transient queues too, whose bells are heard otherwise.
         self._looks_everywhere = True
-        self._self_pipe = os.pipe()
+        self._pipe: SelfPipe | None = None
         self._ears = Ears(self._alias, loop, self._on_bell)
         self._listener: Listener | None = None
 
     def open(self) -> None:
         """Watch the bells, start the slow poll, and take what is waiting already."""
-        for fd in self._self_pipe:
-            os.set_blocking(fd, False)
-        self._loop.add_reader(self._self_pipe[0], self._on_nudge)
+        self._pipe = SelfPipe(self._loop, self._on_nudge)
         doorbell.sweep(self._alias)
         self._attend()
         if connections[self._alias].vendor == "postgresql":
@@ -75,12 +73,9 @@ class HubLink:
 
     def nudge(self) -> None:
         """Run the loop soon; from any thread, cheap when it is about to run anyway."""
-        if not self._is_nudged:
+        if not self._is_nudged and self._pipe is not None:
             self._is_nudged = True
-            try:
-                os.write(self._self_pipe[1], b"!")
-            except OSError:
-                pass  # Full, or closed at the end: there is a wake-up under way, or none needed.
+            self._pipe.wake()
 
     def _on_loss(self) -> None:
         """In the presence's thread: what the pool has not begun must not run here too."""
@@ -109,11 +104,8 @@ class HubLink:
         self._leave(self._ears.attended())
         if self._listener is not None:
             self._listener.close()
-        unwatch(self._loop, self._self_pipe[0])
-        for fd in self._self_pipe:
-            if fd >= 0:
-                os.close(fd)
-        self._self_pipe = (-1, -1)
+        if self._pipe is not None:
+            self._pipe.close()
 
     def _poll_seconds(self) -> float:
         wakes = self._ears.are_good or self._listener is not None
@@ -129,12 +121,8 @@ class HubLink:
             self.nudge()
 
     def _on_nudge(self) -> None:
-        try:
-            os.read(self._self_pipe[0], 4096)
-        except BlockingIOError:
-            pass
-        # Not before the read, which would take the byte of another thread that nudges in between: for ever
-        # after there would be no byte, and everybody would rely on it.
+        # Not before the pipe is read, which would take the byte of another thread that nudges in between: for
+        # ever after there would be no byte, and everybody would rely on it.
         self._is_nudged = False
         # From now on: what a worker declares before its loop turns has the time to wait for a lock.
         self._transport.deliveries.session.hurry()
@@ -161,7 +149,7 @@ class HubLink:
         self._poll()
 
     def _claim_after_nudge(self) -> None:
-        if self._self_pipe[0] not in self._loop.readers:
+        if self._pipe is None or not self._pipe.is_watched:
             return  # The loop has ended, and does what was left to its next turn.
         self._claim_and_deliver(is_lasting=not self._looks_everywhere)
 

@@ -8,10 +8,9 @@ Python looks through all objects for garbage before it ends, several times, whic
 import atexit
 import gc
 import logging
-import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,8 @@ from billiard.pool import CLOSE, RUN
 from celery import bootsteps, signals
 from celery.concurrency import prefork
 from celery.worker.consumer.mingle import Mingle
+
+from celeriac.broker.wakeup.self_pipe import SelfPipe
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +38,14 @@ class StopAtOnce(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
-        self._pipe: tuple[int, int] | None = None
+        self._pipe: SelfPipe | None = None
 
     def start(self, consumer: Any) -> None:
         """There is a loop, which a lost connection empties: it is entered anew."""
         if consumer.hub is None:
             return
-        self._pipe = os.pipe()
-        for fd in self._pipe:
-            os.set_blocking(fd, False)
-        consumer.hub.add_reader(self._pipe[0], _drain, self._pipe[0])
+        # It need not do anything: Celery looks whether it is to stop when the loop turns.
+        self._pipe = SelfPipe(consumer.hub, object)
         signals.worker_shutting_down.connect(self._wake, dispatch_uid=_UID)
 
     def stop(self, consumer: Any) -> None:
@@ -55,16 +54,12 @@ class StopAtOnce(bootsteps.StartStopStep):
         if pipe is None:
             return
         signals.worker_shutting_down.disconnect(dispatch_uid=_UID)
-        with suppress(KeyError, ValueError, OSError):
-            consumer.hub.remove_reader(pipe[0])
-        for fd in pipe:
-            os.close(fd)
+        pipe.close()
 
     def _wake(self, **_: Any) -> None:
         """In a signal's handler, after which Python takes up its wait for events again."""
         if self._pipe is not None:
-            with suppress(OSError):
-                os.write(self._pipe[1], b"!")
+            self._pipe.wake()
 
 
 def hasten(worker: Any) -> None:
@@ -78,11 +73,6 @@ def leave_without_collecting() -> None:
     """At the exit of this process look for no garbage: its memory goes as a whole. May be called twice."""
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)
-
-
-def _drain(fd: int) -> None:
-    with suppress(BlockingIOError):
-        os.read(fd, 4096)
 
 
 def _end_pool(pool: Any, hub: Any) -> None:

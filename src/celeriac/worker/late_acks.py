@@ -5,11 +5,9 @@ in a database, the flusher writes acks behind results itself.) The flusher has a
 lets go comes back through a pipe that wakes the worker's loop, which calls all of it together.
 """
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +17,7 @@ from celery.worker import state
 from celery.worker.consumer.mingle import Mingle
 
 from celeriac.broker import redis_acks
+from celeriac.broker.wakeup.self_pipe import SelfPipe
 from celeriac.worker import flushing
 from celeriac.worker.allowance import Allowance, allowance_of
 from celeriac.worker.flusher import Flusher
@@ -52,7 +51,7 @@ class LateAcks(bootsteps.StartStopStep):
         super().__init__(consumer, **kwargs)
         #: What may be called: the results before it are stored.
         self._free: deque[_Settling] = deque()
-        self._pipe: tuple[int, int] | None = None
+        self._pipe: SelfPipe | None = None
         self._loop_thread: int | None = None
         self._is_closing = False
         #: What the consumer's present count of messages is told by, and that count.
@@ -116,20 +115,13 @@ class LateAcks(bootsteps.StartStopStep):
             flusher.flush(_CLOSING_SECONDS)
         # Celery's way comes to them when it takes no more messages: an ack now would ask for the next one.
         self._call_free(is_in_loop=False)
-        if self._pipe is not None:
-            if consumer.hub is not None:
-                with suppress(KeyError, ValueError, OSError):
-                    consumer.hub.remove_reader(self._pipe[0])
-            for fd in self._pipe:
-                os.close(fd)
-            self._pipe = None
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            pipe.close()
 
     def _watch(self, hub: Any) -> None:
         self._loop_thread = threading.get_ident()
-        self._pipe = os.pipe()
-        for fd in self._pipe:
-            os.set_blocking(fd, False)
-        hub.add_reader(self._pipe[0], self._on_readable, self._pipe[0])
+        self._pipe = SelfPipe(hub, partial(self._call_free, is_in_loop=True))
 
     def _let_go(self, settling: _Settling) -> None:
         """In the flusher's thread; behind all that a commit lets go the loop is woken once."""
@@ -151,13 +143,7 @@ class LateAcks(bootsteps.StartStopStep):
     def _wake(self) -> None:
         pipe = self._pipe
         if pipe is not None:
-            with suppress(OSError):
-                os.write(pipe[1], b"!")
-
-    def _on_readable(self, fd: int) -> None:
-        with suppress(BlockingIOError):
-            os.read(fd, 65536)
-        self._call_free(is_in_loop=True)
+            pipe.wake()
 
     def _call_free(self, *, is_in_loop: bool) -> None:
         free = []
