@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from celeriac.broker.queries import by_key
 from celeriac.broker.queries.choice import Choice
 from celeriac.database.inserting import Insert, Target, insert_all
 
@@ -146,14 +147,15 @@ class Queries:
 
     def ack(self, connection: Connection, held: Sequence[tuple[int, int]]) -> int:
         """Delete messages by (id, token); one whose token is no longer the last stays."""
-        return execute(connection, f"DELETE FROM celeriac_message WHERE {self.fence(held)}", fenced(held))
+        delete = by_key.delete_from(connection, "celeriac_message")
+        return execute(connection, f"{delete} WHERE {self.fence(held)}", fenced(held))
 
     def release(self, connection: Connection, held: Sequence[tuple[int, int]]) -> int:
         """Give back messages that were not started; the delivery does not count."""
         return execute(
             connection,
-            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL,"
-            f" deliveries = deliveries - 1 WHERE {self.fence(held)}",
+            f"{by_key.update(connection, 'celeriac_message')} SET state = 1, claimed_by = NULL,"
+            f" claim_token = NULL, deliveries = deliveries - 1 WHERE {self.fence(held)}",
             fenced(held),
         )
 
@@ -161,8 +163,8 @@ class Queries:
         """Give back messages that were refused or cut short; the delivery counts."""
         return execute(
             connection,
-            "UPDATE celeriac_message SET state = 1, claimed_by = NULL, claim_token = NULL"
-            f" WHERE {self.fence(held)}",
+            f"{by_key.update(connection, 'celeriac_message')} SET state = 1, claimed_by = NULL,"
+            f" claim_token = NULL WHERE {self.fence(held)}",
             fenced(held),
         )
 

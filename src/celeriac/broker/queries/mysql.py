@@ -1,11 +1,11 @@
 """MariaDB and MySQL: no UPDATE … RETURNING, so a claim reads with a lock, then changes, in a transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
-from celeriac.broker.queries import base
+from celeriac.broker.queries import base, by_key
 from celeriac.broker.queries.choice import EVERYTHING, Choice
 
 _COLUMNS = ", ".join(f"message.{column}" for column in base.CLAIMED_COLUMNS.split(", "))
@@ -40,7 +40,8 @@ class MysqlQueries(base.Queries):
         if rows:
             base.execute(
                 connection,
-                "UPDATE celeriac_message SET state = 2, claimed_by = %s, claim_token = %s,"
+                f"{by_key.update(connection, 'celeriac_message')} SET state = 2, claimed_by = %s,"
+                " claim_token = %s,"
                 f" deliveries = deliveries + 1 WHERE id IN ({base.marks(rows)})",
                 (worker, token, *[row[0] for row in rows]),
             )
@@ -72,17 +73,39 @@ class MysqlQueries(base.Queries):
         )
 
     def promote(self, connection: Connection, now: int) -> int:
-        return base.execute(
+        # Read without a lock: one on what a publisher has not committed would wait for it.
+        due = base.fetch(
             connection,
-            f"UPDATE celeriac_message SET state = 1 WHERE state = 0 AND available_at <= {self.now}"
+            f"SELECT id FROM celeriac_message WHERE state = 0 AND available_at <= {self.now}"
             f" ORDER BY available_at LIMIT {base.STEP}",
         )
+        return self._if_still(connection, due, by_key.update, " SET state = 1", "state = 0")
 
     def purge(self, connection: Connection, queue: str) -> int:
+        waiting = base.fetch(
+            connection,
+            f"SELECT id FROM celeriac_message WHERE queue = %s AND state IN (0, 1) LIMIT {base.STEP}",
+            (queue,),
+        )
+        return self._if_still(connection, waiting, by_key.delete_from, "", "state IN (0, 1)")
+
+    def _if_still(
+        self,
+        connection: Connection,
+        found: Sequence[tuple[Any, ...]],
+        verb: Callable[[Connection, str], str],
+        changes: str,
+        condition: str,
+    ) -> int:
+        """Change what was read before and is still as it was."""
+        if not found:
+            return 0
+        ids = [row[0] for row in found]
         return base.execute(
             connection,
-            f"DELETE FROM celeriac_message WHERE queue = %s AND state IN (0, 1) LIMIT {base.STEP}",
-            (queue,),
+            f"{verb(connection, 'celeriac_message')}{changes}"
+            f" WHERE id IN ({base.marks(ids)}) AND {condition}",
+            ids,
         )
 
     def fence(self, held: Sequence[tuple[int, int]]) -> str:

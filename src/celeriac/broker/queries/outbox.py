@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from celeriac.broker.queries import by_key
 from celeriac.broker.queries.base import execute, fetch, marks
 from celeriac.database.inserting import Insert, Target
 
@@ -108,7 +109,7 @@ def _claim(connection: Connection, holder: int, limit: int) -> list[Waiting]:
         ids = [row[0] for row in found]
         execute(
             connection,
-            f"UPDATE celeriac_outbox SET holder = %s WHERE id IN ({marks(ids)})",
+            f"{by_key.update(connection, 'celeriac_outbox')} SET holder = %s WHERE id IN ({marks(ids)})",
             (holder, *ids),
         )
     return [Waiting(*row) for row in found]
@@ -134,16 +135,19 @@ def pass_on(connection: Connection, holder: int, to: int) -> int:
 
 def forget_places(connection: Connection, holder: int, before: int) -> int:
     """Delete what the holder wrote and has sent: all of it up to this place. Index: celeriac_outbox_next."""
-    return execute(
-        connection, "DELETE FROM celeriac_outbox WHERE holder = %s AND place < %s", (holder, before)
-    )
+    sent = "holder = %s AND place < %s"
+    if connection.vendor != "mysql":
+        return execute(connection, f"DELETE FROM celeriac_outbox WHERE {sent}", (holder, before))
+    # It would wait for what others have not committed.
+    found = fetch(connection, f"SELECT id FROM celeriac_outbox WHERE {sent}", (holder, before))
+    return forget(connection, holder, [row[0] for row in found]) if found else 0
 
 
 def forget(connection: Connection, holder: int, ids: Sequence[int]) -> int:
     """Delete rows that were sent, by the primary key."""
     return execute(
         connection,
-        f"DELETE FROM celeriac_outbox WHERE id IN ({marks(ids)}) AND holder = %s",
+        f"{by_key.delete_from(connection, 'celeriac_outbox')} WHERE id IN ({marks(ids)}) AND holder = %s",
         (*ids, holder),
     )
 

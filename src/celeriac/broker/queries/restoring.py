@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from celeriac.broker.queries import by_key
 from celeriac.broker.queries.base import STEP, execute, fetch, marks
 
 
@@ -29,7 +30,8 @@ def restore(connection: Connection, worker: int, begun: int = 0) -> int:
         ids = never[start : start + STEP // 2]
         execute(
             connection,
-            f"UPDATE celeriac_message SET deliveries = deliveries - 1 WHERE id IN ({marks(ids)})",
+            f"{by_key.update(connection, 'celeriac_message')} SET deliveries = deliveries - 1"
+            f" WHERE id IN ({marks(ids)})",
             ids,
         )
     return execute(

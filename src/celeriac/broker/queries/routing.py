@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db.backends.base.base import BaseDatabaseWrapper as Connection
 
+from celeriac.broker.queries import by_key
 from celeriac.broker.queries.base import STEP, execute, fetch, marks
 
 
@@ -58,7 +59,7 @@ def drop_claimed(connection: Connection, queue: str) -> int:
     )
     ids = [row[0] for row in rows]
     if ids:
-        execute(connection, f"DELETE FROM celeriac_message WHERE id IN ({marks(ids)})", ids)
+        _delete(connection, "celeriac_message", ids)
     return len(ids)
 
 
@@ -146,7 +147,7 @@ def collect(
     )
     if rows:
         ids = [row[0] for row in rows]
-        execute(connection, f"DELETE FROM celeriac_broadcast WHERE id IN ({marks(ids)})", ids)
+        _delete(connection, "celeriac_broadcast", ids)
     return [(row[0], row[1], row[2]) for row in rows]
 
 
@@ -180,7 +181,11 @@ def sweep(connection: Connection, now: int) -> None:
     rows = fetch(connection, f"SELECT id FROM celeriac_broadcast WHERE expires_at <= %s LIMIT {STEP}", (now,))
     if rows:
         ids = [row[0] for row in rows]
-        execute(connection, f"DELETE FROM celeriac_broadcast WHERE id IN ({marks(ids)})", ids)
+        _delete(connection, "celeriac_broadcast", ids)
+
+
+def _delete(connection: Connection, table: str, ids: Sequence[int]) -> None:
+    execute(connection, f"{by_key.delete_from(connection, table)} WHERE id IN ({marks(ids)})", ids)
 
 
 def _is_lasting(connection: Connection, bound: Bound) -> bool:
