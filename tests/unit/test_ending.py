@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,6 +88,31 @@ def test_acks_are_sent_while_the_pool_ends() -> None:
     assert acked == [1]
     assert pool._pool is None
     pool.on_stop()
+
+
+def test_a_signal_that_interrupts_the_word_to_stop_is_heard_too(monkeypatch: Any) -> None:
+    heard = signals.worker_shutting_down
+    monkeypatch.setattr(heard, "lock", threading.Lock())
+    told: list[int] = []
+
+    def receive(**_: Any) -> None:
+        told.append(1)
+
+    def interrupted() -> None:
+        # Where a signal's handler may come: Celery is looking for its receivers.
+        with heard.lock:
+            heard.sender_receivers_cache.clear()
+            heard.send(sender="w@h", sig="SIGTERM", how="Warm", exitcode=0)
+
+    heard.connect(receive)
+    try:
+        ending.hear_repeated_signals()
+        thread = threading.Thread(target=interrupted, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert told == [1]
+    finally:
+        heard.disconnect(receive)
 
 
 def test_an_end_looks_for_no_garbage() -> None:

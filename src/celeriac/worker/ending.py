@@ -69,6 +69,15 @@ def hasten(worker: Any) -> None:
         worker.pool.on_stop = partial(_end_pool, worker.pool, worker.hub)
 
 
+def hear_repeated_signals() -> None:
+    """Let a second signal that ends the worker come while the first is being heard.
+
+    A supervisor sends it to the whole group, or somebody is impatient. What Celery tells its receivers by
+    takes a lock that the second one, in the same thread, would wait for: for ever.
+    """
+    signals.worker_shutting_down.lock = threading.RLock()
+
+
 def leave_without_collecting() -> None:
     """At the exit of this process look for no garbage: its memory goes as a whole. May be called twice."""
     atexit.unregister(gc.freeze)

@@ -95,6 +95,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         found = preflight.inspect(app)
         pool.shorten(instance.pool, found.broker_alias)
         ending.hasten(instance)
+        ending.hear_repeated_signals()
         preflight.check_names(app)
         # Attempts and dead letters are ours with every backend. A dead worker may be found below.
         writer.start()
