@@ -42,8 +42,11 @@ def test_an_edit_is_in_the_next_task_and_a_broken_file_waits_for_its_cure(
     with at_terminal(sqlite_project, "--reload-timeout", "60") as terminal:
         hold(sqlite_project, notes, gate)
 
-        edit(sqlite_project, "tasks.py", "return x + y", "return x + y + 100")
+        edit(sqlite_project, "tasks.py", "return x + y", "return x + y + 7")
         terminal.wait_for_line("waiting for 1 running task")
+        # What comes next has read the file by now, or is about to.
+        edit(sqlite_project, "tasks.py", "return x + y + 7", "return x + y + 100")
+        terminal.wait_for_line(r"tasks\.py changed", times=2)
         gate.touch()
         terminal.wait_for_line(_READY, times=2)
         assert added(sqlite_project) == 104
@@ -61,6 +64,43 @@ def test_an_edit_is_in_the_next_task_and_a_broken_file_waits_for_its_cure(
         assert terminal.wait() == EX_FAILURE, terminal.output
     assert terminal.output.count("SyntaxError") == 1
     assert terminal.output.count("broker   database") == 1
+
+
+def test_what_is_broken_while_a_task_runs_is_told_at_once_and_its_cure_is_in_the_next_worker(
+    sqlite_project: Project, tmp_path: Path
+) -> None:
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    with at_terminal(sqlite_project, "--reload-timeout", "60") as terminal:
+        hold(sqlite_project, notes, gate)
+
+        edit(sqlite_project, "tasks.py", "return x + y", "return x + (")
+        terminal.wait_for_line(r"tasks\.py cannot be imported: line \d+: SyntaxError")
+        edit(sqlite_project, "tasks.py", "return x + (", "return x + y + 100")
+        terminal.wait_for_line(r"tasks\.py changed", times=2)
+        gate.touch()
+        terminal.wait_for_line(_READY, times=2)
+        assert added(sqlite_project) == 104
+
+
+def test_ctrl_c_ends_what_waits_for_its_turn_without_a_word(sqlite_project: Project, tmp_path: Path) -> None:
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    with at_terminal(sqlite_project, "--reload-timeout", "60") as terminal:
+        hold(sqlite_project, notes, gate)
+        edit(sqlite_project, "tasks.py", "return x + y", "return x - y")
+        terminal.wait_for_line("waiting for 1 running task")
+        wait_until(lambda: len(watched_by(terminal.process.pid)) == 2, "the next worker begins")
+
+        terminal.press(CTRL_C)
+        wait_until(lambda: len(watched_by(terminal.process.pid)) == 1, "it is gone")
+        gate.touch()
+        assert terminal.wait() == EX_FAILURE, terminal.output
+    assert "KeyboardInterrupt" not in terminal.output
+    assert notes.read_text() == "begin\nend\n"
+
+
+def watched_by(process: int) -> list[int]:
+    """The living children of a process, by /proc."""
+    return [child for child, parent, _ in processes() if parent == process]
 
 
 def test_what_a_task_prints_is_a_line_of_the_log(sqlite_project: Project) -> None:
@@ -118,16 +158,19 @@ def test_a_worker_ends_with_the_process_that_watches_for_it(sqlite_project: Proj
 
 
 def sessions_processes(session: int) -> list[int]:
-    """The living processes of a session, by /proc."""
-    found = []
+    """The living processes of a session."""
+    return [process for process, _, theirs in processes() if theirs == session]
+
+
+def processes() -> Iterator[tuple[int, int, int]]:
+    """Each living process, its parent and its session, by /proc."""
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = status.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(status.parent.name))
-    return found
+        if fields[0] != "Z":
+            yield int(status.parent.name), int(fields[1]), int(fields[3])
 
 
 def test_nothing_is_reloaded_with_debug_off(sqlite_project: Project) -> None:

@@ -1,9 +1,11 @@
 """A worker as the process sees it that starts it again."""
 
+import signal
 import sys
 from queue import SimpleQueue
 
 import pytest
+from celery.platforms import EX_FAILURE
 
 from celeriac.cli import child
 
@@ -12,11 +14,12 @@ from celeriac.cli import child
 def ends(monkeypatch):
     """Start a program in place of a worker; what is told of it until its end, and itself."""
 
-    def run(program):
+    def run(program, during=lambda _: None, **known):
         monkeypatch.setattr(child, "get_child_arguments", lambda: [sys.executable, "-c", program])
         told = SimpleQueue()
-        made = child.Child(told.put, reload_timeout_seconds=1, is_first=True)
+        made = child.Child(told.put, reload_timeout_seconds=1, is_first=True, **known)
         found = [told.get(timeout=30)]
+        during(made)
         while not isinstance(found[-1], child.Ended):
             found.append(told.get(timeout=30))
         return made, found
@@ -41,3 +44,31 @@ def test_half_a_line_is_passed_over(ends):
 
     assert made.is_ready
     assert found[0].files == ["x"]
+
+
+WAITING = """
+import os, signal
+from celeriac.cli import reloaded
+made = reloaded.taken()
+made.wait_for_turn()
+made._tell(ready=True)
+signal.pause()
+"""
+
+
+def test_what_was_pressed_before_its_turn_is_heard_when_it_begins(ends):
+    def during(made):
+        made.signal(signal.SIGINT)
+        assert made.code is None
+        assert not made.is_ready
+        made.begin()
+
+    made, found = ends(WAITING, during, waits=True)
+
+    assert (found[-1].code, made.is_ready) == (EX_FAILURE, False)
+
+
+def test_what_waits_for_its_turn_ends_with_who_would_give_it(ends):
+    made, found = ends(WAITING, lambda made: made._orders.close(), waits=True)
+
+    assert (found[-1].code, made.is_ready) == (0, False)

@@ -2,9 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any
@@ -31,7 +32,11 @@ class Ended:
 
 
 class Child:
-    """This command line again, as a process of its own in the group of this one."""
+    """This command line again, as a process of its own in the group of this one.
+
+    With `waits` it imports the project, and works once it is told to `begin`; until then the terminal's keys
+    do nothing to it.
+    """
 
     #: It obeys what is written to it; before that it has nothing to lose.
     follows = False
@@ -41,25 +46,37 @@ class Child:
     #: It has got a signal that ends it.
     is_stopping = False
     is_reloading = False
+    #: None: it lives.
+    code: int | None = None
 
     def __init__(
-        self, report: Callable[[Told | Ended], object], *, reload_timeout_seconds: float, is_first: bool
+        self,
+        report: Callable[[Told | Ended], object],
+        *,
+        reload_timeout_seconds: float,
+        is_first: bool,
+        waits: bool = False,
     ) -> None:
         self._report = report
         orders, ours = os.pipe()
         reports, told = os.pipe()
         # Nobody but this process may hold the writing end of its orders: it tells of its death.
         self._orders = os.fdopen(ours, "wb", buffering=0)
-        pipes = f"{orders},{told},{reload_timeout_seconds},{int(is_first)}"
+        pipes = f"{orders},{told},{reload_timeout_seconds},{int(is_first)},{int(waits)}"
         environment = {**os.environ, reloaded.ENVIRONMENT: pipes}
-        self._process = subprocess.Popen(  # noqa: S603 - the command line of this very process
-            get_child_arguments(), env=environment, pass_fds=(orders, told)
-        )
+        with _deaf() if waits else nullcontext():
+            self._process = subprocess.Popen(  # noqa: S603 - the command line of this very process
+                get_child_arguments(), env=environment, pass_fds=(orders, told)
+            )
         os.close(orders)
         os.close(told)
         reader = Thread(target=self._read, args=(reports,), name="celeriac-reports", daemon=True)
         reader.start()
         Thread(target=self._wait, args=(reader,), name="celeriac-child", daemon=True).start()
+
+    def begin(self) -> None:
+        """Its turn has come."""
+        self._order(reloaded.BEGIN)
 
     def reload(self) -> None:
         """Let it finish its tasks and end."""
@@ -101,4 +118,16 @@ class Child:
         # Its last words first; a process of its pool may have the pipe open for a moment longer.
         reader.join(0.5)
         self._orders.close()
+        self.code = code
         self._report(Ended(self, code))
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """What is started hears none of the terminal's keys: it inherits which signals are held back."""
+    theirs = signal.pthread_sigmask(signal.SIG_BLOCK, reloaded.OF_TERMINAL)
+    try:
+        yield
+    finally:
+        # What came meanwhile comes now.
+        signal.pthread_sigmask(signal.SIG_SETMASK, theirs)

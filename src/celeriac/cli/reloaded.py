@@ -5,17 +5,21 @@ import os
 import select
 import signal
 import time
+from importlib import import_module
 from threading import Thread
 from typing import Any
 
 from celery import Celery, signals
+from celery.platforms import EX_FAILURE
 
 from celeriac.cli import watching
 from celeriac.worker import time_to_stop
 
 #: Where a child finds its two pipes, and how long running tasks may hold up a reload.
 ENVIRONMENT = "CELERIAC_RELOADER"
-RELOAD = b"r"
+RELOAD, BEGIN = b"r", b"b"
+#: Held back in a worker whose turn has not come.
+OF_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT} if hasattr(signal, "SIGQUIT") else ())
 
 
 def taken() -> "Reloader | None":
@@ -24,21 +28,42 @@ def taken() -> "Reloader | None":
     What the worker starts is not taken for another one.
     """
     given = os.environ.pop(ENVIRONMENT, "").split(",")
-    if len(given) != 4:
+    if len(given) != 5:
         return None
     orders, reports = int(given[0]), int(given[1])
     for pipe in (orders, reports):
         os.set_inheritable(pipe, False)
-    return Reloader(orders, reports, seconds=float(given[2]), is_first=given[3] == "1")
+    return Reloader(
+        orders, reports, seconds=float(given[2]), is_first=given[3] == "1", is_waiting=given[4] == "1"
+    )
 
 
 class Reloader:
     """The process that watches the files, as the worker sees it."""
 
-    def __init__(self, orders: int, reports: int, *, seconds: float, is_first: bool) -> None:
+    def __init__(
+        self, orders: int, reports: int, *, seconds: float, is_first: bool, is_waiting: bool
+    ) -> None:
         self._orders, self._reports, self._seconds = orders, reports, seconds
+        self._is_waiting = is_waiting
         #: Whether this worker is the first one, or comes after a change.
         self.is_first = is_first
+
+    def wait_for_turn(self) -> None:
+        """Return when this worker may begin; raises SystemExit when it is not wanted any more."""
+        if not self._is_waiting:
+            return
+        # All that a worker imports; the project is there already.
+        import_module("celery.apps.worker")
+        import_module("celery.concurrency.prefork")
+        self._tell(files=watching.own_modules())
+        if os.read(self._orders, 1) != BEGIN:
+            raise SystemExit(0)
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_TERMINAL)
+        except KeyboardInterrupt:
+            # It came while nothing was to be heard.
+            raise SystemExit(EX_FAILURE) from None
 
     def follow(self, app: Celery) -> None:
         """From now on do what it says, also by its death, and tell what it must know."""

@@ -84,6 +84,8 @@ class _Reloading:
         self._watcher = Watcher(lambda file: self._events.put(_Changed(file)))
         #: None: it ended, and waits for a change.
         self._worker: Child | None = None
+        #: Imports the project while the one before it finishes its tasks.
+        self._next: Child | None = None
         self._has_worked = False
         self._is_ending = False
         self._code: int | None = None
@@ -106,13 +108,20 @@ class _Reloading:
         return self._code
 
     def _start(self) -> None:
+        self._before_start()
+        self._worker = self._child()
+
+    def _before_start(self) -> None:
         # A debugger in a task that was cut may have left the terminal without.
         ensure_echo_on()
         self._kill_at = self._interrupt_at = float("inf")
-        self._worker = Child(
+
+    def _child(self, *, waits: bool = False) -> Child:
+        return Child(
             self._events.put,
             reload_timeout_seconds=self._reload_timeout,
             is_first=not self._has_worked,
+            waits=waits,
         )
 
     def _follow(self, event: _Event) -> None:
@@ -129,14 +138,19 @@ class _Reloading:
 
     def _after_change(self, file: Path) -> None:
         worker = self._worker
-        if self._is_ending or (worker is not None and worker.is_reloading):
+        is_reloading = worker is not None and worker.is_reloading
+        if self._is_ending or (is_reloading and self._next is None):
             return  # What starts next reads this change, too.
         _say("↻", "yellow", f"{_shown(file)} {'changed' if file.exists() else 'deleted'}")
         if worker is None:
             self._start()
+        elif is_reloading:
+            # It may have read the file before.
+            self._give_up_next()
         else:
             worker.reload()
             self._kill_at = time.monotonic() + self._reload_timeout + _STUCK_SECONDS
+            self._next = self._child(waits=True)
 
     def _after_signal(self, number: int) -> None:
         worker = self._worker
@@ -145,6 +159,7 @@ class _Reloading:
                 worker.signal(number)
             return
         self._is_ending = True
+        self._give_up_next()
         if number == signal.SIGINT:
             self._code_of_ending = EX_FAILURE
         if worker is None:
@@ -155,9 +170,11 @@ class _Reloading:
             worker.signal(number)
 
     def _after_end(self, worker: Child, code: int) -> None:
+        if worker is not self._worker:
+            return  # Its turn has not come, or never will.
         self._worker = None
         if worker.is_reloading and not self._is_ending:
-            self._start()
+            self._start_next()
         elif self._is_ending or code == 0:
             self._code = (code if code >= 0 else 128 - code) or self._code_of_ending
         elif code == _USAGE and not worker.is_broken and not self._has_worked:
@@ -165,6 +182,24 @@ class _Reloading:
             self._code = code
         else:
             _say("✗", "red", f"the worker ended with code {code}; it starts again when a file changes")
+
+    def _start_next(self) -> None:
+        following, self._next = self._next, None
+        if following is None:
+            self._start()
+            return
+        self._before_start()
+        self._worker = following
+        if following.code is None:
+            following.begin()
+        else:
+            # A file cannot be imported.
+            self._after_end(following, following.code)
+
+    def _give_up_next(self) -> None:
+        following, self._next = self._next, None
+        if following is not None:
+            following.kill()
 
     def _patience(self) -> float | None:
         soonest = min(self._kill_at, self._interrupt_at)

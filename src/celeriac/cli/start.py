@@ -98,12 +98,13 @@ def _with_beat(app: Celery, arguments: Sequence[str], found: preflight.Preflight
 
 def _follow(app: Celery, reloader: reloaded.Reloader) -> None:
     """Raises TaskFileError when the reloader knows of it: the next edit may mend it."""
-    reloader.follow(app)
     try:
         discovery.discover()
     except CeleriacError:
         reloader.broken()
         raise
+    reloader.wait_for_turn()
+    reloader.follow(app)
 
 
 def prepare(app: Celery, options: Sequence[str]) -> platform.Decision:

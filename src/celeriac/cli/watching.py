@@ -16,7 +16,7 @@ from celeriac.discovery.root import ENVIRONMENTS
 from celeriac.discovery.rules import Rules
 
 #: Between two looks; each takes a few milliseconds, as packages that are installed are left out.
-_SECONDS = 0.3
+_SECONDS = 0.15
 #: In a project of 10,000 files 200 ms: then it rests for so many times as long, and not longer than this.
 _RESTS, _MOST_SECONDS = 5, 1.0
 #: So many looks at files for one at which directories there are.
