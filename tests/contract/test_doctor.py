@@ -358,6 +358,7 @@ SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
     ("results-not-extended", _settings(CELERY_RESULT_EXTENDED=False)),
     ("results-kept-for-ever", _settings(CELERY_RESULT_EXPIRES=None)),
     ("no-time-limit", _no_limit),
+    ("setting-unknown", _settings(CELERY_TASK_TIMELIMIT=60)),
     ("time-zones-differ", _settings(CELERY_TIMEZONE="Europe/Berlin")),
     ("naive-times", _settings(USE_TZ=False)),
     ("prefork-on-windows", _patient(platform="win32", pool="prefork")),
@@ -551,6 +552,15 @@ def test_the_system_checks_find_nothing_in_a_healthy_project(scene):
     assert system_checks.check_cheap() == []
     assert system_checks.check_cheap in registry.registry.get_checks(include_deployment_checks=True)
     assert system_checks.check_cheap not in registry.registry.get_checks()
+
+
+@pytest.mark.parametrize(
+    "name", ["CELERY_ROUTES", "CELERY_RESULT_EXPIRES", "CELERY_EMAIL_BACKEND", "CELERY_ON"]
+)
+def test_names_that_celery_knows_and_the_projects_own_are_no_slips(scene, name):
+    scene.settings(**{name: None})
+
+    assert "setting-unknown" not in scene.codes()
 
 
 def test_what_matters_in_production_alone_is_told_with_deploy_alone(scene):

@@ -1,7 +1,9 @@
 """Settings of Celery and Django that lose, hide or delay tasks."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
+from celery.app import defaults
 from django.conf import settings
 
 from celeriac.doctor.finding import Finding, Kind, Level
@@ -67,6 +69,15 @@ NAIVE_TIMES = Kind(
     "USE_TZ = True",
     is_of_production=True,
 )
+UNKNOWN = Kind(
+    "setting-unknown",
+    Level.WARNING,
+    "a setting that Celery does not know, and is nearly one",
+    "Celery passes it over without a word, and does what it would do without.",
+    "Correct its name; one of the project's own should not begin so.",
+)
+#: How like a name must be: a project has settings of its own that begin so.
+_LIKE = 0.88
 KINDS = (
     ALWAYS_EAGER,
     DEBUG,
@@ -76,6 +87,7 @@ KINDS = (
     NO_TIME_LIMIT,
     TIME_ZONES,
     NAIVE_TIMES,
+    UNKNOWN,
 )
 
 
@@ -110,5 +122,16 @@ def _times(patient: Patient) -> Iterator[Finding]:
         yield NAIVE_TIMES.found("USE_TZ is off.")
 
 
-BY_SETTINGS = (_switches, _times)
+def _names(patient: Patient) -> Iterator[Finding]:
+    prefix = f"{patient.app.namespace or 'CELERY'}_"
+    given = {name for name in dir(settings) if name.startswith(prefix)}
+    known = {f"{prefix}{name.upper()}" for name in defaults.SETTING_KEYS}
+    # Celery reads the names that it had before version 4, too.
+    for name in sorted(given - known - set(defaults._OLD_SETTING_KEYS)):
+        right = get_close_matches(name, known, n=1, cutoff=_LIKE)
+        if right and right[0] not in given:
+            yield UNKNOWN.found(f"{name} is no setting of Celery's.", fix=f"{right[0]}, if that is meant.")
+
+
+BY_SETTINGS = (_switches, _times, _names)
 CHECKS = (*BY_SETTINGS, _time_limits)
