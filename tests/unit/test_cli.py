@@ -1,10 +1,15 @@
 """Words and options of `manage.py celery`, and what is printed for people and for pipes."""
 
+import ast
 import io
 import os
+import subprocess
+import sys
+import textwrap
 
 import pytest
 from celery import Celery
+from celery.bin.base import CeleryOption
 from django.core.management import CommandError, call_command
 from django.db import connections
 
@@ -51,7 +56,7 @@ def words_for_celery(monkeypatch):
     monkeypatch.setattr(start.preflight, "inspect", lambda _: found)
     monkeypatch.setattr(start.platform, "apply", lambda *_: None)
     monkeypatch.setattr(start.signals.celeryd_after_setup, "connect", lambda *_, **__: None)
-    monkeypatch.setattr(engine, "run", lambda _, words: calls.append(list(words)) or 0)
+    monkeypatch.setattr(start.celerys_worker, "run", lambda _, words: calls.append(list(words)) or 0)
     return calls
 
 
@@ -63,14 +68,14 @@ def app():
 def test_start_is_celerys_worker_that_tells_what_it_does(words_for_celery, app):
     assert start.run(app, []) == 0
 
-    assert words_for_celery == [["--quiet", "worker", "-B", "--loglevel", "info"]]
+    assert words_for_celery == [["-B", "--loglevel", "info"]]
 
 
 @pytest.mark.parametrize("beat", [["-b"], ["--beat"], ["-B"], []])
 def test_options_are_handed_on(words_for_celery, app, beat):
     start.run(app, [*beat, "-c4", "-l", "debug", "-P", "threads"])
 
-    assert words_for_celery == [["--quiet", "worker", "-B", "-c4", "-l", "debug", "-P", "threads"]]
+    assert words_for_celery == [["-B", "-c4", "-l", "debug", "-P", "threads"]]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +104,7 @@ def test_the_schedule_is_in_each_worker_unless_somebody_else_has_it(
 def test_the_start_method_is_kept_from_a_celery_that_may_not_know_it(words_for_celery, app, option):
     start.run(app, [*option, "-E"])
 
-    assert words_for_celery == [["--quiet", "worker", "-B", "-E", "--loglevel", "info"]]
+    assert words_for_celery == [["-B", "-E", "--loglevel", "info"]]
 
 
 def test_an_unknown_start_method_is_refused(words_for_celery, app):
@@ -113,7 +118,7 @@ def test_the_platforms_pool_is_named_to_celery(words_for_celery, app, monkeypatc
 
     start.run(app, [])
 
-    assert words_for_celery[0][2:] == ["-B", "--pool", "threads", "--loglevel", "info"]
+    assert words_for_celery[0] == ["-B", "--pool", "threads", "--loglevel", "info"]
 
 
 def test_a_pool_from_the_settings_is_left_to_celery(words_for_celery, app):
@@ -121,7 +126,7 @@ def test_a_pool_from_the_settings_is_left_to_celery(words_for_celery, app):
 
     start.run(app, [])
 
-    assert words_for_celery == [["--quiet", "worker", "-B", "--loglevel", "info"]]
+    assert words_for_celery == [["-B", "--loglevel", "info"]]
 
 
 ROWS = [("a", "longer"), ("bb", "c")]
@@ -177,6 +182,37 @@ def test_the_end_of_celerys_command_is_an_exit_code(monkeypatch, capsys, ended, 
 
     assert engine.run(Celery("cli", set_as_current=False), ["status"]) == code
     assert capsys.readouterr().err == printed
+
+
+def test_the_worker_has_the_options_that_the_app_gives_it(capsys, app):
+    app.user_options["worker"].add(CeleryOption(["--ledger"], help="where to write"))
+    app.user_options["preload"].add(CeleryOption(["--site"], help="which of them"))
+
+    for _ in range(2):
+        assert start.celerys_worker.run(app, ["--help"]) == 0
+
+        said = capsys.readouterr().out
+        assert [said.count(word) for word in ("Usage: manage.py celery worker", "--ledger", "--site")] == [
+            1
+        ] * 3
+
+
+def test_commands_of_ours_leave_celerys_others_alone():
+    code = """
+    import sys, django
+    django.setup()
+    from celeriac.cli import main, start, status, tasks
+    print([name for name in sys.modules if name.startswith("celery.bin.") or "flower" in name])
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert set(ast.literal_eval(done.stdout)) == {"celery.bin.base", "celery.bin.worker"}
 
 
 def test_an_unknown_command_is_celerys_usage_error(capfd):

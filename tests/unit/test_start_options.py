@@ -25,6 +25,8 @@ def test_without_them_a_worker_has_the_time_that_it_needs():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["-A", "proj"], "start: -A stands before the command: manage.py celery -A proj start"),
+        (["--app=proj"], "start: -A stands before the command: manage.py celery -A proj start"),
         (["--relod"], "start: no option '--relod'; did you mean --reload?"),
         (["--gracefull=3"], "start: no option '--gracefull=3'; did you mean --graceful?"),
         (["--no-beats"], "start: no option '--no-beats'; did you mean --no-beat?"),

@@ -11,7 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
 from celeriac.broker.explaining import in_one_line
-from celeriac.cli import engine, output
+from celeriac.cli import output
+from celeriac.cli.ending import explained
+from celeriac.cli.words import PROGRAM
 from celeriac.errors import CeleriacError, TablesMissing
 
 _QUERY = "--query"
@@ -48,7 +50,7 @@ class Command:
             with in_one_line(app):
                 return self.work(app, parser.parse_args(words))
         except (DatabaseError, TablesMissing) as error:
-            raise engine.explained(app, error) from error
+            raise explained(app, error) from error
         except ImproperlyConfigured as error:
             raise CeleriacError(str(error)) from error
         except output.NobodyReads:
@@ -58,9 +60,9 @@ class Command:
     def parser(self) -> ArgumentParser:
         """Of its words; every command can say all it says as JSON."""
         parser = _Parser(
-            prog=f"{engine.PROGRAM} {self.name}",
+            prog=f"{PROGRAM} {self.name}",
             description=self.description,
-            epilog=f"Example: python {engine.PROGRAM} {self.example}",
+            epilog=f"Example: python {PROGRAM} {self.example}",
             formatter_class=RawDescriptionHelpFormatter,
             allow_abbrev=False,
             add_help=False,

@@ -7,7 +7,7 @@ from importlib import import_module
 from celery import Celery
 
 from celeriac.app import app_as_it_is, get_app
-from celeriac.cli import django_options, engine, global_options, output, start
+from celeriac.cli import django_options, global_options, output
 from celeriac.errors import CeleriacError
 from celeriac.worker import preflight
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command; its exit code. Raises CeleriacError with one line that says what to do."""
     leading, rest = global_options.split(arguments)
     if not rest and arguments and not {"-h", "--help"} & set(arguments):
-        return engine.run(get_app(), arguments)
+        return _celerys(get_app(), arguments)
     word = rest[0] if rest else "help"
     if word == "help":
         _help()
@@ -56,12 +56,23 @@ def main(arguments: Sequence[str]) -> int:
     _refuse_slip(word)
     preflight.broker_alias(app)
     if word == "worker":
+        from celeriac.cli import start
+
         start.prepare(global_options.named_app(leading) or app, rest)
+    return _celerys(app, arguments)
+
+
+def _celerys(app: Celery, arguments: Sequence[str]) -> int:
+    # Imported late, as it takes long.
+    from celeriac.cli import engine
+
     return engine.run(app, arguments)
 
 
 def _refuse_slip(word: str) -> None:
     """Celery would name the nearest of its own commands alone."""
+    from celeriac.cli import engine
+
     others = engine.commands()
     near = get_close_matches(word, [*OURS, *others], n=1)
     if word not in others and near and near[0] in OURS:
@@ -80,4 +91,4 @@ def _help() -> None:
     for name, (_, summary) in OURS.items():
         output.line(f"  {name:<12}{summary}")
     output.line("\nEvery other command is Celery's own, with this project's app:\n")
-    engine.run(get_app(), ["--help"])
+    _celerys(get_app(), ["--help"])

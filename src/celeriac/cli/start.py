@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery, signals
 
 from celeriac import discovery
-from celeriac.cli import banner, engine, output, reloaded, reloading, start_options, task_log
+from celeriac.cli import banner, celerys_worker, output, reloaded, reloading, start_options, task_log
 from celeriac.cli.words import value_of, without
 from celeriac.errors import CeleriacError
 from celeriac.worker import platform, preflight, scheduling, time_to_stop
@@ -83,7 +83,7 @@ def _run_worker(
     if reloader is None or reloader.is_first:
         show = partial(_show_banner, app, found, decision, is_watched=reloader is not None)
         signals.celeryd_after_setup.connect(show, weak=False, dispatch_uid="celeriac.banner")
-    return engine.run(app, ["--quiet", "worker", *options])
+    return celerys_worker.run(app, options)
 
 
 def _with_beat(app: Celery, arguments: Sequence[str], found: preflight.Preflight) -> list[str]:

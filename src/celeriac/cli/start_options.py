@@ -10,6 +10,7 @@ from celery.bin.worker import worker
 from celeriac.cli.words import value_of, without
 from celeriac.errors import CeleriacError
 
+_APP = ("-A", "--app")
 _QUEUES = ("-Q", "--queues")
 _RELOAD, _NO_RELOAD = "--reload", "--no-reload"
 _RELOAD_TIMEOUT, _GRACEFUL = "--reload-timeout", "--graceful"
@@ -48,6 +49,8 @@ def _check(words: Sequence[str]) -> None:
     celerys = {name for option in worker.params for name in option.opts}
     for word in words:
         name = word.partition("=")[0]
+        if name.startswith(_APP):
+            raise CeleriacError("start: -A stands before the command: manage.py celery -A proj start")
         near = get_close_matches(name, _OURS, n=1, cutoff=0.75)
         if name.startswith("--") and near and name not in {*_OURS, *celerys}:
             raise CeleriacError(f"start: no option {word!r}; did you mean {near[0]}?")

@@ -18,8 +18,8 @@ from celery.apps import worker as program
 from celery.worker import state
 from django.conf import settings
 
-from celeriac.cli import engine, output, printed
-from celeriac.cli.words import value_of
+from celeriac.cli import output, printed
+from celeriac.cli.words import PROGRAM, value_of
 from celeriac.discovery.root import ENVIRONMENTS
 from celeriac.worker import platform
 
@@ -134,7 +134,7 @@ def _end_of(record: logging.LogRecord, task: dict[str, Any]) -> tuple[str, str, 
         return "↺", "yellow", text or str(task.get("description", ""))
     place = _place(str(task.get("traceback", "")))
     told = f"{_error(record) or text} {place}".rstrip()
-    return "✗", "red", f"{told}  → {engine.PROGRAM} tasks show {task['id'][:8]}"
+    return "✗", "red", f"{told}  → {PROGRAM} tasks show {task['id'][:8]}"
 
 
 def _error(record: logging.LogRecord) -> str:

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+#: What a command line of ours begins with.
+PROGRAM = "manage.py celery"
+
 
 def value_of(options: Sequence[str], names: Sequence[str]) -> str | None:
     """The value of an option in any of the ways that Celery reads it: -P x, -Px, --pool x, --pool=x.
