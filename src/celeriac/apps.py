@@ -5,6 +5,11 @@ import os
 from django.apps import AppConfig, apps
 from django.core.exceptions import ImproperlyConfigured
 
+from celeriac.cli import keys
+
+# Before the project's own code is imported.
+keys.note_if_waiting()
+
 
 class CeleriacConfig(AppConfig):
     """`"celeriac"` in INSTALLED_APPS."""

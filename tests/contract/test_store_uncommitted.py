@@ -11,6 +11,7 @@ import pytest
 from django.db import connections, transaction
 
 from celeriac.broker.queries import outbox, queries_for
+from celeriac.broker.queries.mysql import MysqlQueries
 from celeriac.broker.store import Store
 from celeriac.models import Message, Outbox
 from tests.broker import Stranger, in_thread, message, publish, rows
@@ -79,6 +80,30 @@ def test_a_purge_waits_for_no_publisher_and_leaves_what_is_not_committed(broker,
     assert in_the_meantime(broker, lambda: Store(broker).purge("mails")) == COUNT
 
     assert rows(broker) == 1
+
+
+def test_a_purge_leaves_nothing_where_others_claim_what_it_has_found(broker, claimed, stranger, monkeypatch):
+    claiming, held = claimed
+    claiming.release(*held)
+    claiming.deliveries.flush()
+    queries = queries_for(connections[broker])
+    if not isinstance(queries, MysqlQueries):
+        pytest.skip("Found and deleted by one statement.")
+    look, taken = queries._waiting, []
+
+    def beside_others(*asked):
+        found = look(*asked)
+        if not taken:
+            taken.extend(stranger().claim("mails", limit=COUNT // 2))
+            publish(broker, "mails", "later")
+        return found
+
+    monkeypatch.setattr(queries, "_waiting", beside_others)
+
+    assert Store(broker).purge("mails") == COUNT // 2 + 1
+
+    assert len(taken) == COUNT // 2
+    assert rows(broker, state=1) == 0
 
 
 def test_the_end_of_a_worker_waits_for_no_publisher(broker, claimed):

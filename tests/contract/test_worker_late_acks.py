@@ -162,6 +162,36 @@ class Request:
     """What a worker has taken and has not ended."""
 
 
+def test_a_connection_that_closes_waits_once_for_a_database_that_is_away(app, flusher, started, monkeypatch):
+    now, waited = [100.0], []
+
+    def flush(seconds):
+        waited.append(seconds)
+        now[0] += seconds
+        return False
+
+    step, consumer, message = started()
+    run(app)
+    monkeypatch.setattr(late_acks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(flusher, "flush", flush)
+    monkeypatch.setattr(message, "ack_log_error", lambda: waited.append("ack"), raising=False)
+
+    step.stop(consumer)
+    for _ in range(2):
+        consumer.call_soon(named(message))
+
+    assert waited == [late_acks._CLOSING_SECONDS, 0.0, "ack", 0.0, "ack"]
+
+
+def named(message):
+    """What Celery hands over: it is known by its name."""
+
+    def ack_log_error():
+        message.ack_log_error()
+
+    return ack_log_error
+
+
 @pytest.mark.parametrize(("left", "is_at_once"), [(2, True), (3, False)])
 def test_who_waits_for_acks_alone_does_not_wait_for_more_of_them(
     app, flusher, started, monkeypatch, left, is_at_once

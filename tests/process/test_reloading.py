@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,38 @@ def test_ctrl_c_ends_what_waits_for_its_turn_without_a_word(sqlite_project: Proj
         assert terminal.wait() == EX_FAILURE, terminal.output
     assert "KeyboardInterrupt" not in terminal.output
     assert notes.read_text() == "begin\nend\n"
+
+
+def test_ctrl_c_ends_a_worker_whose_import_hangs(sqlite_project: Project) -> None:
+    with at_terminal(sqlite_project) as terminal:
+        edit(sqlite_project, "tasks.py", "import os, time", "import os, time; time.sleep(600)")
+        terminal.wait_for_line("stopping")
+        wait_until(lambda: len(watched_by(terminal.process.pid)) == 1, "its turn has come")
+
+        terminal.press(CTRL_C)
+
+        assert terminal.wait() == EX_FAILURE, terminal.output
+        wait_until(lambda: not sessions_processes(terminal.process.pid), "it is gone")
+
+
+def test_what_the_worker_before_has_to_itself_is_there_when_that_has_ended(
+    sqlite_project: Project, tmp_path: Path
+) -> None:
+    notes, gate = tmp_path / "notes", tmp_path / "gate"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = free.getsockname()
+    held = f"import os, time, socket, sys\nif 'start' in sys.argv: held = socket.create_server({address})"
+    edit(sqlite_project, "tasks.py", "import os, time", held)
+    with at_terminal(sqlite_project, "--reload-timeout", "60") as terminal:
+        hold(sqlite_project, notes, gate)
+        edit(sqlite_project, "tasks.py", "return x + y", "return x + y + 100")
+        terminal.wait_for_line("Address already in use")
+
+        gate.touch()
+
+        terminal.wait_for_line(_READY, times=2)
+        assert added(sqlite_project) == 104
 
 
 def watched_by(process: int) -> list[int]:

@@ -48,7 +48,8 @@ def test_half_a_line_is_passed_over(ends):
 
 WAITING = """
 import os, signal
-from celeriac.cli import reloaded
+from celeriac.cli import keys, reloaded
+keys.note_if_waiting()
 made = reloaded.taken()
 made.wait_for_turn()
 made._tell(ready=True)
@@ -72,3 +73,17 @@ def test_what_waits_for_its_turn_ends_with_who_would_give_it(ends):
     made, found = ends(WAITING, lambda made: made._orders.close(), waits=True)
 
     assert (found[-1].code, made.is_ready) == (0, False)
+
+
+def test_what_is_started_before_the_turn_hears_the_terminals_keys(ends, capfd):
+    helper = "import signal; print(signal.pthread_sigmask(0, ()), signal.getsignal(2).__name__, flush=True)"
+    program = f"""
+import subprocess, sys
+from celeriac.cli import keys
+keys.note_if_waiting()
+subprocess.run([sys.executable, "-c", {helper!r}], check=True)
+"""
+
+    ends(program, waits=True)
+
+    assert capfd.readouterr().out == "set() default_int_handler\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils.autoreload import get_child_arguments
 
-from celeriac.cli import reloaded
+from celeriac.cli import keys, reloaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,9 @@ class Child:
         # Nobody but this process may hold the writing end of its orders: it tells of its death.
         self._orders = os.fdopen(ours, "wb", buffering=0)
         pipes = f"{orders},{told},{reload_timeout_seconds},{int(is_first)},{int(waits)}"
-        environment = {**os.environ, reloaded.ENVIRONMENT: pipes}
+        self.waits = waits
+        waiting = {keys.ENVIRONMENT: "1"} if waits else {}
+        environment = {**os.environ, reloaded.ENVIRONMENT: pipes, **waiting}
         with _deaf() if waits else nullcontext():
             self._process = subprocess.Popen(  # noqa: S603 - the command line of this very process
                 get_child_arguments(), env=environment, pass_fds=(orders, told)
@@ -124,8 +126,8 @@ class Child:
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """What is started hears none of the terminal's keys: it inherits which signals are held back."""
-    theirs = signal.pthread_sigmask(signal.SIG_BLOCK, reloaded.OF_TERMINAL)
+    """What is started hears none of the terminal's keys before it can note them: it inherits the mask."""
+    theirs = signal.pthread_sigmask(signal.SIG_BLOCK, keys.OF_TERMINAL)
     try:
         yield
     finally:

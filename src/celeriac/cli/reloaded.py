@@ -12,14 +12,12 @@ from typing import Any
 from celery import Celery, signals
 from celery.platforms import EX_FAILURE
 
-from celeriac.cli import watching
+from celeriac.cli import keys, watching
 from celeriac.worker import time_to_stop
 
 #: Where a child finds its two pipes, and how long running tasks may hold up a reload.
 ENVIRONMENT = "CELERIAC_RELOADER"
 RELOAD, BEGIN = b"r", b"b"
-#: Held back in a worker whose turn has not come.
-OF_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT} if hasattr(signal, "SIGQUIT") else ())
 
 
 def taken() -> "Reloader | None":
@@ -59,11 +57,8 @@ class Reloader:
         self._tell(files=watching.own_modules())
         if os.read(self._orders, 1) != BEGIN:
             raise SystemExit(0)
-        try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_TERMINAL)
-        except KeyboardInterrupt:
-            # It came while nothing was to be heard.
-            raise SystemExit(EX_FAILURE) from None
+        if keys.hear():
+            raise SystemExit(EX_FAILURE)
 
     def follow(self, app: Celery) -> None:
         """From now on do what it says, also by its death, and tell what it must know."""

@@ -162,8 +162,11 @@ class _Reloading:
         self._give_up_next()
         if number == signal.SIGINT:
             self._code_of_ending = EX_FAILURE
-        if worker is None:
+        if worker is None or (worker.waits and not worker.follows):
+            # What only imports has nothing to lose, and hears none of these.
             self._code = self._code_of_ending
+            if worker is not None:
+                worker.kill()
         elif number == signal.SIGINT:
             self._interrupt_at = time.monotonic() + _CTRL_C_SECONDS
         else:
@@ -185,16 +188,13 @@ class _Reloading:
 
     def _start_next(self) -> None:
         following, self._next = self._next, None
-        if following is None:
+        if following is None or following.code is not None:
+            # It has ended: a file cannot be imported, or needs what the worker before had to itself.
             self._start()
             return
         self._before_start()
         self._worker = following
-        if following.code is None:
-            following.begin()
-        else:
-            # A file cannot be imported.
-            self._after_end(following, following.code)
+        following.begin()
 
     def _give_up_next(self) -> None:
         following, self._next = self._next, None

@@ -6,7 +6,6 @@ so nothing is sent twice when it begins, and what is due when it has ended is kn
 
 import atexit
 import logging
-import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,7 +18,6 @@ from celeriac.broker import caller, clock
 from celeriac.broker.errors import BrokerConnectionLost, BrokerRefused
 from celeriac.broker.presence import Presence
 from celeriac.broker.queries import clocks
-from celeriac.conf import options
 from celeriac.database import failures
 from celeriac.errors import TablesMissing
 from celeriac.schedule import beats, settings_entries, states
@@ -119,15 +117,21 @@ class _Told:
             )
 
     def is_sent_by_others(self, name: str) -> bool:
-        """Whether a scheduler of ours has fired it while this process stood still, and was held for lost."""
-        silent = time.monotonic() - self._presence.confirmed_at
-        if name not in self._entries or silent < options().lost_after_seconds / 2:
+        """Whether a scheduler of ours has fired it while this process stood still, and was held for lost.
+
+        Nothing of this process tells that it stood still: its heart beats again before it looks here.
+        """
+        if name not in self._entries:
             return False
         try:
             state = self._states(name).first()
-        except Error:
+        except (Error, TablesMissing):
             return False
-        return state is not None and state.last_task_id != self._known.get(name)
+        if state is None or state.last_task_id == self._known.get(name):
+            return False
+        # What is due next is its own again.
+        self._known[name] = state.last_task_id
+        return True
 
     def _move_on(self, name: str, task_id: str | None) -> None:
         now, timing = caller.run(self._alias, clocks.now), self._entries[name].timing

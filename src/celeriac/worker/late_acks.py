@@ -6,6 +6,7 @@ lets go comes back through a pipe that wakes the worker's loop, which calls all 
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class LateAcks(bootsteps.StartStopStep):
         self._pipe: SelfPipe | None = None
         self._loop_thread: int | None = None
         self._is_closing = False
+        self._closing_until = 0.0
         #: What the consumer's present count of messages is told by, and that count.
         self._allowance: Allowance | None = None
         self._qos: Any = None
@@ -78,7 +80,7 @@ class LateAcks(bootsteps.StartStopStep):
             if getattr(action, "__name__", "") not in _SETTLING:
                 return call_soon(consumer, action, *args, **kwargs)
             if self._is_closing:
-                flusher.flush(_CLOSING_SECONDS)
+                flusher.flush(max(0.0, self._closing_until - time.monotonic()))
                 return call_soon(consumer, action, *args, **kwargs)
             allowance = self._allowance_of(consumer)
             settling = _Settling(
@@ -111,6 +113,8 @@ class LateAcks(bootsteps.StartStopStep):
         """The connection goes: call what waits, while it takes something."""
         flusher = flushing.of_external_broker()
         self._is_closing = True
+        # Once for all that comes until the next start: what is not stored by then is in the journal.
+        self._closing_until = time.monotonic() + _CLOSING_SECONDS
         if flusher is not None:
             flusher.flush(_CLOSING_SECONDS)
         # Celery's way comes to them when it takes no more messages: an ack now would ask for the next one.

@@ -7,7 +7,6 @@ as a whole (POSIX: a write of up to PIPE_BUF bytes is never parted). All else is
 who is busy, large jobs, and processes that come and go.
 """
 
-import gc
 import math
 import os
 import pickle
@@ -42,9 +41,6 @@ def shorten(pool: Any, broker_alias: str | None) -> None:
     """
     if type(pool) is prefork.TaskPool and pool.Pool is asynpool.AsynPool:
         pool.Pool = type("Pool", (Pool,), {"broker_alias": broker_alias})
-        # Celery collects garbage before each process that it starts, and the loop stands still meanwhile.
-        # What has been imported by now stays; nobody needs to look at it again, here or in a child.
-        gc.freeze()
 
 
 class _ResultHandler(asynpool.ResultHandler):

@@ -123,7 +123,7 @@ def _begin(app: Celery, instance: Any, **_: Any) -> None:
         raise SystemExit(f"celery: {_explained(error)}") from error
     # After a cold shutdown Celery sends no `worker_shutdown`.
     _at_exit = atexit.register(partial(_end, os.getpid()))
-    ending.leave_without_collecting()
+    ending.keep_what_is_imported()
 
 
 def _taken_from(app: Celery) -> list[str]:

@@ -82,12 +82,18 @@ class MysqlQueries(base.Queries):
         return self._if_still(connection, due, by_key.update, " SET state = 1", "state = 0")
 
     def purge(self, connection: Connection, queue: str) -> int:
-        waiting = base.fetch(
+        deleted = 0
+        # Others may claim what was found: only where nothing is found is nothing left.
+        while deleted < base.STEP and (waiting := self._waiting(connection, queue, base.STEP - deleted)):
+            deleted += self._if_still(connection, waiting, by_key.delete_from, "", "state IN (0, 1)")
+        return deleted
+
+    def _waiting(self, connection: Connection, queue: str, limit: int) -> list[tuple[Any, ...]]:
+        return base.fetch(
             connection,
-            f"SELECT id FROM celeriac_message WHERE queue = %s AND state IN (0, 1) LIMIT {base.STEP}",
+            f"SELECT id FROM celeriac_message WHERE queue = %s AND state IN (0, 1) LIMIT {limit}",
             (queue,),
         )
-        return self._if_still(connection, waiting, by_key.delete_from, "", "state IN (0, 1)")
 
     def _if_still(
         self,

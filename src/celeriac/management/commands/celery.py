@@ -1,5 +1,6 @@
 """`manage.py celery …`: hands the words over to `celeriac.cli`, untouched."""
 
+import gc
 import sys
 from argparse import REMAINDER
 from contextlib import suppress
@@ -13,7 +14,6 @@ from django.db import connections
 from celeriac.cli import detaching, django_options, output
 from celeriac.cli.main import main
 from celeriac.errors import CeleriacError
-from celeriac.worker import ending
 
 
 class Command(BaseCommand):
@@ -25,6 +25,8 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run from the command line and end the process with the command's exit code."""
+        # Python would look through all of Django for garbage before it ends: a third of a second.
+        gc.freeze()
         try:
             _patch(argv[1:])
             code = main(django_options.without_settled(argv[2:]))
@@ -59,7 +61,6 @@ def _leave() -> None:
     """Take leave of the servers, as Django's own commands do: what is not collected does not do so itself."""
     with suppress(ImproperlyConfigured):
         connections.close_all()
-    ending.leave_without_collecting()
 
 
 def _patch(words: list[str]) -> None:
