@@ -65,10 +65,10 @@ def current(app: Celery) -> Iterator[Celery]:
 
 
 @contextmanager
-def publishing_app(alias: str) -> Iterator[Celery]:
-    """An app with messages and results in this database, which publishes as a project's does."""
+def publishing_app(alias: str, broker_url: str = "") -> Iterator[Celery]:
+    """An app with results in this database, and messages unless a broker is named; publishes as projects."""
     with results_in(alias):
-        made = make_app(broker_url=f"django://{alias}")
+        made = make_app(broker_url=broker_url or f"django://{alias}")
         publisher.install(made)
         with current(made):
             yield made

@@ -19,7 +19,7 @@ from django_celery_results.models import TaskResult
 
 from celeriac import app as apps
 from celeriac import checks
-from celeriac.broker import clock, presence
+from celeriac.broker import clock, depths, presence
 from celeriac.cli import doctor as command
 from celeriac.discovery import TaskFile
 from celeriac.doctor import runner, system_checks
@@ -312,6 +312,7 @@ def _redis(url: str = "redis://127.0.0.1:1/0", **given: Any) -> Callable[[Scene]
 
 def _forgetful(scene: Scene) -> None:
     _redis()(scene)
+    scene.monkeypatch.setattr("celeriac.broker.depths.of", lambda *_: {})
     scene.monkeypatch.setattr("celeriac.broker.server_settings.faults", lambda _: ["Redis forgets."])
 
 
@@ -344,6 +345,7 @@ def _threads(scene: Scene) -> None:
 SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
     ("wrong-setting", _settings(CELERIAC={"POL_SECONDS": 1})),
     ("app-not-found", _settings(CELERY_BROKER_URL="django://nowhere")),
+    ("app-not-found", _settings(CELERY_RESULT_BACKEND="djangodb")),
     (
         "command-hidden",
         lambda scene: scene.monkeypatch.setattr(checks, "get_commands", lambda: {"celery": "x"}),
@@ -360,6 +362,8 @@ SEEDS: list[tuple[str, Callable[[Scene], None]]] = [
     ("no-time-limit", _no_limit),
     ("setting-unknown", _settings(CELERY_TASK_TIMELIMIT=60)),
     ("time-zones-differ", _settings(CELERY_TIMEZONE="Europe/Berlin")),
+    ("time-zone-unknown", _settings(CELERY_TIMEZONE="Europe/Berln")),
+    ("serializer-not-accepted", _settings(CELERY_TASK_SERIALIZER="pickle")),
     ("naive-times", _settings(USE_TZ=False)),
     ("prefork-on-windows", _patient(platform="win32", pool="prefork")),
     ("fork-on-macos", _patient(platform="darwin", start_method="fork")),
@@ -588,6 +592,24 @@ def test_a_check_that_fails_before_its_reason_is_found_says_nothing(scene, monke
     assert scene.codes() == ["not-checked"]
     _unmigrated(scene)
     assert scene.codes() == ["migrations-missing"]
+
+
+def test_where_the_app_cannot_be_used_nothing_else_is_asked(scene):
+    scene.settings(CELERY_BROKER_URL="django://nowhere", CELERY_TASK_TRACK_STARTED=False)
+
+    assert scene.codes() == ["app-not-found"]
+
+
+def test_a_broker_that_is_away_is_asked_once(scene, monkeypatch):
+    asked = []
+    depths_of = depths.of
+    monkeypatch.setattr(depths, "of", lambda *given: asked.append(given) or depths_of(*given))
+    monkeypatch.setattr("celeriac.broker.server_settings.faults", lambda _: asked.append("settings") or [])
+    scene.settings(CELERY_BROKER_URL="redis://127.0.0.1:1/0")
+
+    assert "broker-away" in scene.codes()
+
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("vendor", ["postgresql", "mariadb"])

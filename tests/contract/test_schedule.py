@@ -5,6 +5,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from celery import signals
 from celery.beat import BeatLazyFunc
 from celery.schedules import crontab
 from django.db import Error, connections, transaction
@@ -16,6 +17,7 @@ from celeriac.models import Message, Outbox, Schedule, ScheduleOrder, ScheduleSt
 from celeriac.schedule import overview, ticks
 from celeriac.schedule import states as state_rows
 from celeriac.schedule.entries import Entry
+from celeriac.worker import scheduling
 from tests import outbox
 from tests.broker import wait_until
 from tests.scheduling import (
@@ -145,6 +147,33 @@ def test_who_stands_still_while_it_fires_holds_up_nobody_elses_entry(database):
         turn(made)
 
     assert len(fired(database, "held")) == 1
+
+
+def test_who_is_about_to_stop_fires_nothing_more(database):
+    app = app_of(database, hourly=hourly())
+    with scheduler(app) as ending, scheduler(app) as other:
+        due = make_due(database, "hourly")
+        look_again(ending, other)
+
+        ending.rest()
+        turn(ending)
+        assert fired(database, "hourly") == []
+
+        turn(other)
+        assert fired(database, "hourly") == [due]
+
+
+def test_the_word_to_stop_lets_the_schedule_rest(one, monkeypatch):
+    with scheduler(app_of(one, hourly=hourly())) as made:
+        scheduling.connect()
+        monkeypatch.setattr(scheduling, "_scheduler", made)
+        make_due(one, "hourly")
+        look_again(made)
+
+        signals.worker_shutting_down.send(sender="w@h", sig="SIGTERM", how="Warm", exitcode=0)
+
+        turn(made)
+        assert fired(one, "hourly") == []
 
 
 def test_two_versions_of_an_entry_fire_a_due_time_once(database):

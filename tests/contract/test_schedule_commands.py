@@ -73,6 +73,19 @@ def test_the_list_is_a_document_for_machines(run, app, database):
     assert run("list", "row", "--json")[1] == [row]
 
 
+def test_another_scheduler_of_the_settings_has_what_ours_would_fire(run, app):
+    enter(is_enabled=False)
+    app.conf.beat_scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
+
+    code, lines = run()
+
+    assert code == 0
+    assert [line.split("\t")[1:3] for line in lines] == [
+        ["left to CELERY_BEAT_SCHEDULER", "-"],
+        ["disabled", "-"],
+    ]
+
+
 def test_an_entry_that_cannot_be_scheduled_is_a_problem(run, app):
     app.conf.beat_schedule["odd"] = {"task": "tests.note", "schedule": "daily"}
     code, found = run("--json")

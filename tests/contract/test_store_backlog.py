@@ -86,13 +86,13 @@ def is_slow(line):
     )
 
 
-def fill(alias, count, state, delay, *, holder=None):
+def fill(alias, count, state, delay, *, holder=None, payload_bytes=100):
     """Insert messages by one statement; three queues and all priorities in turn."""
     connection = connections[alias]
     now = clock.now()
     numbers = NUMBERS[connection.vendor].format(most=count)
     name = "'q' || (n % 3)" if connection.vendor != "mysql" else "CONCAT('q', n % 3)"
-    constants = (int(state), now + delay, now, "task", "x" * 100, 1, holder, 1 if holder else None)
+    constants = (int(state), now + delay, now, "task", "x" * payload_bytes, 1, holder, 1 if holder else None)
     rows = f"SELECT {name}, %s, n % 10, %s, %s, %s, %s, %s, %s, %s FROM numbers".replace("% ", "%% ")
     with connection.cursor() as cursor:
         if connection.vendor == "mysql":

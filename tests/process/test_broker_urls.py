@@ -1,5 +1,9 @@
 """CELERY_BROKER_URL in Celery's other forms: several to fall back on, one to read and one to write."""
 
+import re
+
+import pytest
+
 from tests.process.project import Project
 
 ADD = "from tasks import add; result = add.delay(2, 2).get(timeout=60)"
@@ -24,3 +28,19 @@ def test_the_banner_names_the_broker_that_is_read(sqlite_project: Project, redis
 
     # The newest kombu puts an empty password into it.
     assert "broker   redis://" in worker.output
+
+
+@pytest.mark.parametrize("words", [("status",), ("call", "tasks.add", "1", "2")])
+def test_a_broker_that_refuses_is_one_line(
+    sqlite_project: Project, rabbitmq_url: str, words: tuple[str, ...]
+) -> None:
+    wrong = re.sub("//[^@]*@", "//guest:wrong@", rabbitmq_url)
+    sqlite_project.add_settings(f"CELERY_BROKER_URL = {wrong!r}")
+
+    refused = sqlite_project.manage("celery", *words.split(), check=False)
+
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    assert "refuses: " in refused.stderr.splitlines()[-1]
+    assert "ACCESS_REFUSED" in refused.stderr.splitlines()[-1]
+    assert "wrong" not in refused.stderr

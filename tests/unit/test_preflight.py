@@ -212,3 +212,18 @@ def test_a_migration_that_was_not_run_yet_is_answered_with_the_command(default_a
     monkeypatch.setattr(preflight, "_NEWEST_TABLE", "celeriac_of_tomorrow")
 
     assert "Run: python manage.py migrate" in fault(TablesMissing, backend="django-db")
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("djangodb", "Did you mean 'django-db'?"),
+        ("redys://x", "Did you mean 'redis'?"),
+        ("z.q:Z", "Leave it out"),
+    ],
+)
+def test_a_backend_that_is_none_is_told_with_the_one_that_was_meant(given, hint):
+    text = fault(WrongSetting, "memory://", backend=given)
+
+    assert text.startswith(f"CELERY_RESULT_BACKEND {given!r} cannot be used: ")
+    assert hint in text

@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from celery import Celery
@@ -43,6 +44,15 @@ def test_a_failure_is_its_error_its_place_and_the_way_to_more():
         r"  → manage\.py celery tasks show 8f3a6c1e",
         line,
     )
+
+
+def test_a_retry_is_at_the_line_of_the_task_that_asks_for_it():
+    ours = Path(task_log.__file__).parents[1] / "worker" / "retried.py"
+    traceback = f'File "/x/shop/tasks.py", line 7, in a\nFile "{ours}", line 30, in retried'
+
+    line = shown(logging.ERROR, "…", exc="ValueError()", traceback=traceback)
+
+    assert "(tasks.py:7)" in line
 
 
 def test_nothing_in_a_traceback_or_in_a_text_of_celerys_moves_the_cursor():

@@ -13,6 +13,9 @@ from celeriac.broker.refusal import MessageRefused
 from celeriac.database import failures
 from celeriac.errors import CeleriacError, Unreachable
 
+#: The packages that speak to brokers.
+_CLIENTS = frozenset({"amqp", "redis"})
+
 
 @contextmanager
 def explained(task_name: str, producer: Any) -> Iterator[None]:
@@ -52,6 +55,12 @@ def in_one_line(app: Any) -> Iterator[None]:
         raise Unreachable(text) from error
     except SerializerNotInstalled as error:
         raise CeleriacError(f"{error}. Install it, or name another serializer.") from error
+    except Exception as error:
+        # A wrong password, a vhost that is not there: kombu hands them on as their client has them.
+        if type(error).__module__.partition(".")[0] not in _CLIENTS:
+            raise
+        uri, why = app.connection_for_write().as_uri(), failures.first_line(error).rstrip(".")
+        raise Unreachable(f"The broker {uri} refuses: {why}. Correct CELERY_BROKER_URL.") from error
 
 
 def check_serializer(app: Any, name: str | None) -> None:

@@ -27,7 +27,7 @@ def _work(app: Celery, options: Namespace) -> int:
     """0: it is sent, or has succeeded; 1: it failed; 124: it did not end in time."""
     wanted = arguments.call_of(options)
     task = None if options.unknown else arguments.warn_of_unknown(app, wanted.name)
-    check_serializer(app, options.serializer)
+    check_serializer(app, options.serializer or getattr(task, "serializer", None) or app.conf.task_serializer)
     how = {name: getattr(options, name) for name in _HANDED_ON if getattr(options, name) is not None}
     result = _sent(app, task, wanted, how)
     if options.wait is None:

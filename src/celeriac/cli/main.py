@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     if word in OURS:
         if word not in _WITHOUT_BROKER:
             preflight.broker_alias(app)
+            preflight.check_backend(app)
         global_options.use(leading, app, word=word)
         return _run(word)(app, django_options.taken(rest[1:]))
     _refuse_slip(word)

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,15 @@ from celeriac.errors import CeleriacError, UnknownSchedule
 from celeriac.schedule import orders, overview
 from celeriac.schedule.overview import Line
 from celeriac.schedule.scheduler import alias_of
+from celeriac.worker import scheduling
 
 _ORDERS: dict[str, Callable[[Celery, list[str]], Any]] = {
     "pause": orders.pause,
     "resume": orders.resume,
     "skip": orders.skip,
 }
+#: The states of what our schedulers would fire, and the one that it has where the settings name another.
+_CARRIED, _LEFT = frozenset({"on", "paused", "skips next"}), "left to CELERY_BEAT_SCHEDULER"
 _ACTIONS = ("list", "run", *_ORDERS)
 
 
@@ -59,7 +62,7 @@ def _run(app: Celery, options: Namespace) -> int:
 
 def _list(app: Celery, options: Namespace) -> int:
     """1 where an entry cannot be scheduled."""
-    found = overview.lines(app, alias_of(app))
+    found = _lines(app)
     if options.names:
         known = [line.name for line in found]
         orders.check(options.names, known)
@@ -73,6 +76,14 @@ def _list(app: Celery, options: Namespace) -> int:
             if line.fault is not None:
                 output.error(f"{line.name}: {line.fault}")
     return int(any(line.fault is not None for line in found))
+
+
+def _lines(app: Celery) -> list[Line]:
+    found = overview.lines(app, alias_of(app))
+    if scheduling.named_elsewhere(app) is None:
+        return found
+    # Our schedulers carry none of them.
+    return [replace(line, state=_LEFT, next_due=None) if line.state in _CARRIED else line for line in found]
 
 
 def _row(line: Line) -> tuple[str, ...]:

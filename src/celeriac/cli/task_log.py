@@ -37,6 +37,8 @@ _RELAYING = ("celery.", "celeriac.")
 #: What tasks print: its colours are the project's own.
 _PRINTED = "celery.redirected"
 _NAME_WIDTH, _MOST_TEXT = 24, 160
+#: Celeriac's own files, where they do not lie among installed packages.
+_OURS = Path(__file__).parents[1]
 
 _SAID_OTHERWISE = ("worker: Warm shutdown", "worker: Hitting Ctrl+C again will initiate cold")
 
@@ -146,13 +148,17 @@ def _error(record: logging.LogRecord) -> str:
 
 def _place(traceback: str) -> str:
     """The innermost line of the project's own."""
-    own = [found for found in _FRAME.findall(traceback) if not ENVIRONMENTS & set(Path(found[0]).parts)]
+    own = [found for found in _FRAME.findall(traceback) if _is_own(Path(found[0]))]
     if not own:
         return ""
     file, line = Path(own[-1][0]), own[-1][1]
     here = Path.cwd()
     shown = file.relative_to(here) if file.is_relative_to(here) else file.name
     return _short(f"({shown}:{line})")
+
+
+def _is_own(file: Path) -> bool:
+    return not ENVIRONMENTS & set(file.parts) and not file.is_relative_to(_OURS)
 
 
 def _of_other(record: logging.LogRecord, formatter: logging.Formatter) -> str:

@@ -15,6 +15,7 @@ from celeriac.broker import address
 from celeriac.broker.explaining import in_one_line
 from celeriac.conf import urls_in
 from celeriac.discovery import TaskFile, project_root, scan
+from celeriac.errors import Unreachable
 from celeriac.models import Worker
 from celeriac.results.backend import DatabaseBackend
 from celeriac.results.pending import results_alias
@@ -55,6 +56,8 @@ class Patient:
     is_root: bool = field(default_factory=lambda: hasattr(os, "geteuid") and os.geteuid() == 0)
     mounts: Path = Path("/proc/mounts")
     service_files: Sequence[str] = _SERVICE_FILES
+    #: Why the broker is not asked again: each question would take seconds.
+    away: Unreachable | None = None
 
     @property
     def conf(self) -> Any:
@@ -107,7 +110,8 @@ class Patient:
 
     @cached_property
     def queues(self) -> list[queue_states.QueueState]:
-        """All queues, and how they are."""
+        """All queues, and how they are. Raises Unreachable."""
+        self._ask_broker()
         return queue_states.queues(self.app)
 
     @cached_property
@@ -132,9 +136,14 @@ class Patient:
         """What each worker that is asked says of itself, by its node; whoever has no row is asked too."""
         if not self.can_ask or (not self.living and self.workers_have_rows):
             return {}
+        self._ask_broker()
         with in_one_line(self.app):
             replies = self.app.control.broadcast(COMMAND, reply=True, timeout=_ANSWER_SECONDS) or []
         return {node: said for reply in replies for node, said in reply.items() if isinstance(said, dict)}
+
+    def _ask_broker(self) -> None:
+        if self.away is not None:
+            raise self.away
 
     @property
     def can_ask(self) -> bool:

@@ -69,6 +69,9 @@ def examine(patient: Patient, *, is_production: bool) -> list[Finding]:
     for module in MODULES:
         for check in module.CHECKS:
             found += _done(check, patient, undone)
+        if any(each.kind.code == "app-not-found" for each in found):
+            # All that follows asks the app.
+            break
     # A check may come before the one that finds why it fails.
     if not any(each.kind.code in _CAUSES for each in found):
         found += undone
@@ -82,4 +85,4 @@ def _done(check: Check, patient: Patient, undone: list[Finding]) -> Iterator[Fin
     except (Error, CeleriacError) as error:
         undone.append(NOT_CHECKED.found(f"{check.__name__.strip('_')}: {failures.first_line(error)}"))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others are worth having
-        yield NOT_CHECKED.found(f"{check.__name__.strip('_')}: {error!r}")
+        undone.append(NOT_CHECKED.found(f"{check.__name__.strip('_')}: {error!r}"))

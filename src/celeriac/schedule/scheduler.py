@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 #: Between two looks at the table, and at how far the others have come.
 LOOK_SECONDS = 5.0
 _LATE_SECONDS, _BUSY_SECONDS, _AWAY_SECONDS = 0.05, 0.05, 1.0
+_RESTING_SECONDS = 3600.0
 #: Not all together, where the others then find that it is done.
 _STAGGER_SECONDS = 0.03
 
@@ -64,11 +65,16 @@ class Scheduler:
         self._away_at = -inf
         self._stagger = random.uniform(0, _STAGGER_SECONDS)  # noqa: S311 - not a secret
         self._ending = threading.Event()
+        self._is_resting = False
         self._complaints = Complaints(logger)
         self._thread = threading.Thread(target=self._run, name="celeriac-scheduler", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+
+    def rest(self) -> None:
+        """Fire nothing more; may be called in a signal's handler, and so takes no lock."""
+        self._is_resting = True
 
     def stop(self) -> None:
         """End after what is being fired; may be called twice."""
@@ -85,6 +91,8 @@ class Scheduler:
 
     def _turn(self) -> float:
         """Look if it is time, and fire what is due; how many seconds there is nothing to do."""
+        if self._is_resting:
+            return _RESTING_SECONDS
         try:
             with self._on_own_connections():
                 if time.monotonic() >= self._look_at:

@@ -7,9 +7,12 @@ from celery import Celery
 
 from celeriac.broker import address, caller, clock, depths, paused
 from celeriac.broker.queries import clocks, figures
-from celeriac.models import Queue
+from celeriac.models import Queue, TaskRecord
 from celeriac.results.pending import results_alias
 from celeriac.selectors import places
+
+#: Tasks that are asked for the queues that nobody has in the settings.
+_NEWEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def queues(app: Celery) -> list[QueueState]:
     dead = caller.run(places.of_letters(app), lambda connection, _: figures.dead(connection))
     stopped = set(paused.names(results_alias()))
     known = {*app.amqp.queues, *stopped, *dead}
-    found = _elsewhere(app, known) if alias is None else _in_database(alias, known)
+    found = _elsewhere(app, known, places.of_workers(app)) if alias is None else _in_database(alias, known)
     return [
         replace(state, is_paused=state.name in stopped, dead_letters=dead.get(state.name, 0))
         for state in sorted(found, key=lambda state: state.name)
@@ -60,5 +63,9 @@ def _state(name: str, depth: figures.Depth) -> QueueState:
     return QueueState(name, depth.ready, depth.delayed, depth.claimed, oldest)
 
 
-def _elsewhere(app: Celery, known: Iterable[str]) -> list[QueueState]:
-    return [QueueState(name, waiting) for name, waiting in depths.of(app, sorted(known)).items()]
+def _elsewhere(app: Celery, known: set[str], alias: str | None) -> list[QueueState]:
+    """No broker lists its queues to its clients, but the newest tasks say where they have been sent."""
+    newest = TaskRecord.objects.using(alias).order_by("-published_at").values_list("queue", flat=True)
+    sent_to = set() if alias is None else set(newest[:_NEWEST]) - {""}
+    found = depths.of(app, sorted(known | sent_to))
+    return [QueueState(name, waiting) for name, waiting in found.items() if waiting or name in known]

@@ -1,8 +1,11 @@
 """What must be right before a worker starts; each fault is one line that says what to do."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from celery import Celery
+from celery.app.backends import BACKEND_ALIASES
+from celery.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, NotSupportedError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -42,6 +45,7 @@ def inspect(app: Celery) -> Preflight:
     """Check settings and databases, and switch a SQLite broker to WAL. Raises CeleriacError."""
     options()
     alias = broker_alias(app)
+    check_backend(app)
     results = results_alias() if isinstance(app.backend, DatabaseBackend) else None
     if alias is not None:
         _check_database(alias, _BROKER_TABLE)
@@ -67,6 +71,20 @@ def broker_alias(app: Celery) -> str | None:
     for url in [*urls_in(app.conf.broker_read_url), *urls_in(app.conf.broker_write_url)]:
         _check_url(url)
     return address.alias_of(app)
+
+
+def check_backend(app: Celery) -> None:
+    """Raise WrongSetting for a CELERY_RESULT_BACKEND that Celery cannot make."""
+    try:
+        assert app.backend is not None
+    except (ImportError, AttributeError, ImproperlyConfigured) as error:
+        given = str(app.conf.result_backend)
+        near = get_close_matches(
+            given.partition("://")[0], [*BACKEND_ALIASES, "django-db", "django-cache"], n=1
+        )
+        hint = f"Did you mean {near[0]!r}?" if near else "Leave it out for the project's database."
+        why = failures.first_line(error).rstrip(".")
+        raise WrongSetting(f"CELERY_RESULT_BACKEND {given!r} cannot be used: {why}. {hint}") from error
 
 
 def _check_url(url: str) -> None:

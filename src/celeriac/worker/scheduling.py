@@ -28,6 +28,7 @@ _MARK = "celeriac_carries_the_schedule"
 def connect() -> None:
     """Follow every worker and every beat of this process; may be called twice."""
     signals.celeryd_init.connect(_take_over, dispatch_uid="celeriac.scheduling")
+    signals.worker_shutting_down.connect(_rest, dispatch_uid="celeriac.scheduling.rest")
     signals.beat_init.connect(_on_beat, dispatch_uid="celeriac.scheduling.beat")
 
 
@@ -98,6 +99,12 @@ def _missing(app: Celery) -> list[str]:
     """The databases without our tables."""
     wanted = ((scheduler.alias_of(app), "celeriac_tick"), (table.alias(), "celeriac_schedule"))
     return [alias for alias, name in wanted if name not in connections[alias].introspection.table_names()]
+
+
+def _rest(**_: Any) -> None:
+    """The worker finishes its tasks: what is due from now on is for others, or for later."""
+    if _scheduler is not None:
+        _scheduler.rest()
 
 
 def relay_alias(app: Celery) -> str | None:

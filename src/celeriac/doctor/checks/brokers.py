@@ -56,6 +56,7 @@ def _answers(patient: Patient) -> Iterator[Finding]:
         try:
             depths.of(patient.app, [])
         except Unreachable as error:
+            patient.away = error
             yield AWAY.found(str(error))
 
 
@@ -106,7 +107,7 @@ def _latest_eta(patient: Patient, seconds: float) -> str | None:
 
 
 def _server(patient: Patient) -> Iterator[Finding]:
-    if patient.broker_url.startswith("redis"):
+    if patient.broker_url.startswith("redis") and patient.away is None:
         for fault in server_settings.faults(patient.app):
             yield FORGETFUL.found(fault)
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from celery.app import defaults
 from django.conf import settings
 
+from celeriac.broker.explaining import check_serializer
 from celeriac.doctor.finding import Finding, Kind, Level
 from celeriac.doctor.patient import Patient
+from celeriac.errors import CeleriacError
 
 ALWAYS_EAGER = Kind(
     "always-eager",
@@ -76,6 +79,20 @@ UNKNOWN = Kind(
     "Celery passes it over without a word, and does what it would do without.",
     "Correct its name; one of the project's own should not begin so.",
 )
+NOT_ACCEPTED = Kind(
+    "serializer-not-accepted",
+    Level.ERROR,
+    "messages are sent as no worker reads them",
+    "Each becomes a dead letter, and workers do not hear of remote control.",
+    'Remove CELERY_TASK_SERIALIZER, or set it to "json".',
+)
+UNKNOWN_ZONE = Kind(
+    "time-zone-unknown",
+    Level.ERROR,
+    "CELERY_TIMEZONE is no time zone",
+    "No worker that has a schedule fires anything by it.",
+    "Remove CELERY_TIMEZONE: Celery then has TIME_ZONE.",
+)
 #: How like a name must be: a project has settings of its own that begin so.
 _LIKE = 0.88
 KINDS = (
@@ -88,6 +105,8 @@ KINDS = (
     TIME_ZONES,
     NAIVE_TIMES,
     UNKNOWN,
+    NOT_ACCEPTED,
+    UNKNOWN_ZONE,
 )
 
 
@@ -116,10 +135,27 @@ def _time_limits(patient: Patient) -> Iterator[Finding]:
 
 def _times(patient: Patient) -> Iterator[Finding]:
     zone = patient.conf.get("timezone")
-    if zone and str(zone) != settings.TIME_ZONE:
+    if zone and not _is_zone(str(zone)):
+        yield UNKNOWN_ZONE.found(f"CELERY_TIMEZONE is {str(zone)!r}.")
+    elif zone and str(zone) != settings.TIME_ZONE:
         yield TIME_ZONES.found(f"CELERY_TIMEZONE is {zone}, and TIME_ZONE is {settings.TIME_ZONE}.")
     if not settings.USE_TZ:
         yield NAIVE_TIMES.found("USE_TZ is off.")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _serializers(patient: Patient) -> Iterator[Finding]:
+    try:
+        check_serializer(patient.app, patient.conf.task_serializer)
+    except CeleriacError as error:
+        yield NOT_ACCEPTED.found(f"CELERY_TASK_SERIALIZER is {patient.conf.task_serializer!r}. {error}")
 
 
 def _names(patient: Patient) -> Iterator[Finding]:
@@ -133,5 +169,5 @@ def _names(patient: Patient) -> Iterator[Finding]:
             yield UNKNOWN.found(f"{name} is no setting of Celery's.", fix=f"{right[0]}, if that is meant.")
 
 
-BY_SETTINGS = (_switches, _times, _names)
+BY_SETTINGS = (_switches, _times, _serializers, _names)
 CHECKS = (*BY_SETTINGS, _time_limits)

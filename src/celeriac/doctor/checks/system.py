@@ -22,7 +22,7 @@ APP_NOT_FOUND = Kind(
     Level.ERROR,
     "the project's Celery app cannot be used",
     "Tasks would belong to no app, and none is published.",
-    "Correct CELERIAC['APP'], CELERY_BROKER_URL or the module that makes the app.",
+    "Correct CELERIAC['APP'], CELERY_BROKER_URL, CELERY_RESULT_BACKEND or the module that makes the app.",
 )
 COMMAND_HIDDEN = Kind(
     "command-hidden",
@@ -80,6 +80,7 @@ def _app(patient: Patient) -> Iterator[Finding]:
         return
     try:
         preflight.broker_alias(patient.app)
+        preflight.check_backend(patient.app)
     except WrongSetting as error:
         yield APP_NOT_FOUND.found(str(error))
 
