@@ -150,7 +150,7 @@ class Scene:
         marker = self.marker(point)
 
         def has_died() -> bool:
-            if load is not None and self._is_idle():
+            if load is not None and self.is_idle():
                 load()
             return marker.exists() and marker.read_text().endswith("\n")
 
@@ -185,9 +185,14 @@ class Scene:
     def settle(self) -> int:
         """Wait until all has ended, or nothing moves any more; how much is stuck."""
         self.wait_for_published()
-        end = time.monotonic() + self.sizes.settle_seconds + self.project.side.slack_seconds
+        patience = self.sizes.settle_seconds + self.project.side.slack_seconds
+        last = time.monotonic() + self.sizes.limit_seconds
+        end, moved = 0.0, -1
         while True:
             self.ledger.look()
+            if moved != (moved := len(self.ledger.ended)):
+                # What is still being worked through is not stuck.
+                end = min(time.monotonic() + patience, last)
             has_all = self.ledger.acknowledged.keys() <= self.ledger.ended | self.forbidden | self.hopeless
             left = self.ask("left") if has_all or time.monotonic() > end else None
             if left == {} or (left is not None and time.monotonic() > end):
@@ -195,7 +200,7 @@ class Scene:
             time.sleep(LOOK_SECONDS)
         self._let_late_ones_end()
         if left:
-            self.complaints.append(f"not ended {self.sizes.settle_seconds:.0f} s after the load: {left}")
+            self.complaints.append(f"not ended {self.sizes.settle_seconds:.0f} s after the last run: {left}")
         return sum(left.values())
 
     def said(self) -> str:
@@ -218,7 +223,7 @@ class Scene:
                 return
             time.sleep(0.05)
 
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether all that was published has run."""
         if self._is_producing():
             return False

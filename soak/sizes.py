@@ -18,7 +18,7 @@ class Sizes:
     links: int
     #: How often each kill point is reached.
     rounds: int
-    #: How long after the load something may still move before it is called stuck.
+    #: How long nothing moves, after the load, before what is left is called stuck.
     settle_seconds: float
     #: How long a warm shutdown may take beyond the longest task; stock Celery takes 2 s on a busy machine.
     stop_seconds: float

@@ -95,7 +95,10 @@ class AtReap(AtPoints):
     points = points.REAP
 
     def strike(self, scene: Scene) -> None:
-        """The victim first: it must hold something."""
+        """The victim first: it must hold something. A third one, whom nobody kills, has what both held.
+
+        Were all of them killed, each at the first death that it finds, the others would wait for the end.
+        """
         for point in self.points * scene.sizes.rounds:
             self.load(scene)
             scene.start("victim", is_awaited=True)
@@ -109,6 +112,9 @@ class AtReap(AtPoints):
             scene.wait_for(runs, "the victim runs tasks")
             scene.kill(scene.workers["victim"])
             scene.wait_for_death(point)
+            heir = scene.start("heir")
+            scene.wait_for(scene.is_idle, "the heir has run all")
+            scene.stop(heir)
         scene.start_two()
 
 

@@ -21,8 +21,8 @@ class YoungChildren(Fault):
     title = "a new process for each task (max_tasks_per_child=1)"
 
     def strike(self, scene: Scene) -> None:
-        """A third of the load: a fork takes its time."""
-        scene.produce(scene.sizes.tasks // 3, longest=0.0)
+        """Half of the load: a fork takes its time."""
+        scene.produce(scene.sizes.tasks // 2, longest=0.0)
         scene.start_two("--max-tasks-per-child", "1")
 
     def judge(self, scene: Scene, counts: Counts) -> list[str]:

@@ -37,8 +37,9 @@ meanwhile faults are dealt to them. A ledger outside of the database says what t
 was acknowledged to it (behind an fsync), and when each run began and ended.
 
 *lost*: acknowledged, and not run to its end by then. *duplicated*: runs beyond the first. *unexpected*: ran
-and was never attempted. *stuck*: had not ended {settle} s after the load. *recovered*: seconds from a blow to
-the next run of what it struck. An exactly-once side effect cannot be had: what ran at a kill runs again.
+and was never attempted. *stuck*: had not ended {settle} s after the last run. *recovered*: seconds from a
+blow to the next run of what it struck. An exactly-once side effect cannot be had: what ran at a kill runs
+again.
 
 {verdict}
 """
