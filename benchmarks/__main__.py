@@ -1,6 +1,7 @@
 """`make bench`: measure, print the tables, and after a whole run write the report that the README shows."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -42,4 +43,6 @@ def _json(records: Records) -> str:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does it: workers and databases go with whoever made them.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

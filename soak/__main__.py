@@ -1,6 +1,7 @@
 """`make soak`: deal the faults, print the tables, and write docs/reliability.md after a whole run."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,4 +41,6 @@ def _write(directory: Path, records: Records) -> None:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does it: workers and databases go with whoever made them.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))
