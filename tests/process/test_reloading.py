@@ -170,12 +170,15 @@ def test_a_task_that_outlasts_the_reload_runs_again_and_ctrl_c_twice_stops_now(
     with at_terminal(sqlite_project, "--reload-timeout", "0.5") as terminal:
         hold(sqlite_project, notes, gate)
         edit(sqlite_project, "tasks.py", "return x + y", "return x - y")
+        terminal.wait_for_line("1 running task cut short: what may run twice begins again in another worker")
         wait_until(lambda: notes.read_text() == "begin\nbegin\n", "the cut task begins again")
 
         terminal.press(CTRL_C)
         terminal.wait_for_line("waiting for 1 running task", times=2)
         terminal.press(CTRL_C)
         assert terminal.wait() == EX_FAILURE, terminal.output
+    assert "Cold shutdown" not in terminal.output
+    assert "Hitting Ctrl+C" not in terminal.output
     gate.touch()
     with sqlite_project.worker("-c", "1"):
         wait_until(lambda: sqlite_project.statuses() == {"SUCCESS": 1}, "the task runs to its end")

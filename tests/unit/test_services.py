@@ -190,6 +190,23 @@ def test_docker_compose_signals_the_worker_and_waits_for_its_tasks(tmp_path):
     assert 'CMD ["python", "manage.py", "celery", "start"' in files["Dockerfile"]
 
 
+@pytest.mark.parametrize(
+    ("extras", "requirements", "is_compiled"),
+    [
+        ((), "celeriac", False),
+        (("postgresql", "redis"), "'celeriac[postgresql,redis]'", False),
+        (("mysql",), "'celeriac[mysql]'", True),
+    ],
+)
+def test_an_image_has_what_databases_and_broker_need(tmp_path, extras, requirements, is_compiled):
+    plan = replace(PLAN, directory=tmp_path, program=("-m", "django"), extras=extras)
+
+    text = {file.name: file.text for file in render(plan, "docker")}["Dockerfile"]
+
+    assert f"RUN pip install --no-cache-dir {requirements}\n" in text
+    assert ("libmariadb-dev" in text) is is_compiled
+
+
 def test_a_dockerfile_that_is_there_is_the_image(tmp_path):
     (tmp_path / "Dockerfile").touch()
 

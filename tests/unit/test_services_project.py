@@ -79,6 +79,7 @@ def test_the_user_may_live_on_another_machine_only():
 )
 def test_the_brokers_server_is_known(broker, unit):
     assert unit in plan(broker).after
+    assert ("redis" in plan(broker).extras) is ("redis" in broker)
 
 
 def test_paths_that_are_given_are_of_this_directory(monkeypatch, tmp_path):

@@ -40,7 +40,7 @@ _NAME_WIDTH, _MOST_TEXT = 24, 160
 #: Celeriac's own files, where they do not lie among installed packages.
 _OURS = Path(__file__).parents[1]
 
-_SAID_OTHERWISE = ("worker: Warm shutdown", "worker: Hitting Ctrl+C again will initiate cold")
+_SAID_OTHERWISE = ("worker: Warm shutdown", "worker: Cold shutdown", "worker: Hitting Ctrl+C again will")
 
 _began: dict[str, float] = {}
 _celerys_say = program.safe_say
@@ -85,18 +85,21 @@ def _after_task(task_id: str, **_: Any) -> None:
 
 
 def _stopping(sig: str, how: str, **_: Any) -> None:
-    if how != "Warm":
-        return
     running = len(state.active_requests)
-    what = f"waiting for {running} running task{'' if running == 1 else 's'}" if running else "stopping"
-    again = " (Ctrl-C: stop now)" if running else ""
+    tasks = f"{running} running task{'' if running == 1 else 's'}"
+    if not running:
+        what = "stopping"
+    elif how == "Warm":
+        what = f"waiting for {tasks} (Ctrl-C: stop now)"
+    else:
+        what = f"{tasks} cut short: what may run twice begins again in another worker"
     # "^C" stands in the line.
     start = "\n" if sig == "SIGINT" else ""
-    _write(f"{start}{_now()}    {what}{again}")
+    _write(f"{start}{_now()}    {what}")
 
 
 def _say(text: str, stream: Any = sys.__stderr__) -> None:
-    """In place of what Celery says of a warm shutdown, `_stopping` has told how much is to be waited for."""
+    """In place of what Celery says of its end, `_stopping` has told what is waited for, or cut short."""
     if not text.startswith(_SAID_OTHERWISE):
         _celerys_say(text, stream)
 

@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from celeriac.services.plan import File, Plan, Worker
 
@@ -33,10 +32,14 @@ ENV PYTHONUNBUFFERED=1
 RUN useradd --create-home tasks
 WORKDIR /srv/{project}
 COPY . .
-RUN pip install --no-cache-dir {requirements}
+{libraries}RUN pip install --no-cache-dir {requirements}
 USER tasks
 STOPSIGNAL SIGTERM
 CMD {command}
+"""
+#: mysqlclient is compiled.
+_LIBRARIES = """\
+RUN apt-get update && apt-get install -y --no-install-recommends build-essential libmariadb-dev pkg-config
 """
 
 
@@ -73,15 +76,18 @@ def _dockerfile(plan: Plan) -> str:
     return _DOCKERFILE.format(
         project=plan.project,
         version=f"{sys.version_info.major}.{sys.version_info.minor}",
-        requirements=_requirements(plan.directory),
+        libraries=_LIBRARIES if "mysql" in plan.extras else "",
+        requirements=_requirements(plan),
         command=json.dumps(plan.portable_words(_alone(plan.workers[0]))),
     )
 
 
-def _requirements(directory: Path) -> str:
-    if (directory / "requirements.txt").exists():
+def _requirements(plan: Plan) -> str:
+    if (plan.directory / "requirements.txt").exists():
         return "-r requirements.txt"
-    return "." if (directory / "pyproject.toml").exists() else "celeriac"
+    if (plan.directory / "pyproject.toml").exists():
+        return "."
+    return f"'celeriac[{','.join(plan.extras)}]'" if plan.extras else "celeriac"
 
 
 def _words(words: Sequence[str]) -> str:

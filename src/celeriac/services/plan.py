@@ -55,6 +55,8 @@ class Plan:
     more: tuple[str, ...] = ()
     #: Servers that the project talks to, by the names of systemd's units.
     after: tuple[str, ...] = ()
+    #: Of the package `celeriac`: what its databases and broker need.
+    extras: tuple[str, ...] = ()
     #: Whether a database of the project is a file.
     has_file: bool = False
     #: Remarks for whoever installs it.

@@ -32,6 +32,8 @@ _UNITS = {
     "redis": ("redis.service", "redis-server.service"),
     "amqp": ("rabbitmq-server.service",),
 }
+#: Of Celeriac's own, by what they are for.
+_EXTRAS = ("postgresql", "mysql", "redis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ def plan_for(app: Celery, wishes: Wishes) -> Plan:
         logs=Path(wishes.logs).absolute() if wishes.logs else None,
         more=tuple(wishes.more),
         after=_servers(app),
+        extras=tuple(kind for kind in _EXTRAS if kind in _kinds(app)),
         has_file=any(connections[alias].vendor == "sqlite" for alias in connections),
         remarks=_remarks(user),
         missing=tuple(_missing(wishes)),
@@ -181,12 +184,15 @@ def _environment(wanted: Sequence[str]) -> Mapping[str, str]:
 
 
 def _servers(app: Celery) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(unit for kind in _kinds(app) for unit in _UNITS.get(kind, ())))
+
+
+def _kinds(app: Celery) -> list[str]:
     """Of the databases, and of the broker."""
-    kinds = [connections[alias].vendor for alias in connections]
     # `rediss`, `amqps` and `pyamqp` are the same servers.
     schemes = [url.partition("://")[0] for url in urls_in(app.conf.broker_read_url)]
-    kinds += [kind for kind in ("redis", "amqp") if any(kind in scheme for scheme in schemes)]
-    return tuple(dict.fromkeys(unit for kind in kinds for unit in _UNITS.get(kind, ())))
+    brokers = [kind for kind in ("redis", "amqp") if any(kind in scheme for scheme in schemes)]
+    return [connections[alias].vendor for alias in connections] + brokers
 
 
 def _remarks(user: str) -> tuple[str, ...]:

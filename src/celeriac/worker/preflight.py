@@ -78,13 +78,15 @@ def check_backend(app: Celery) -> None:
     try:
         assert app.backend is not None
     except (ImportError, AttributeError, ImproperlyConfigured) as error:
-        given = str(app.conf.result_backend)
-        near = get_close_matches(
-            given.partition("://")[0], [*BACKEND_ALIASES, "django-db", "django-cache"], n=1
-        )
-        hint = f"Did you mean {near[0]!r}?" if near else "Leave it out for the project's database."
+        # Of a URL nothing more: a password may be in it.
+        kind, is_url, _ = str(app.conf.result_backend).partition("://")
+        near = get_close_matches(kind, [*BACKEND_ALIASES, "django-db", "django-cache"], n=1)
+        is_slip = bool(near) and near[0] != kind
+        hint = f"Did you mean {near[0]!r}?" if is_slip else "Leave it out for the project's database."
         why = failures.first_line(error).rstrip(".")
-        raise WrongSetting(f"CELERY_RESULT_BACKEND {given!r} cannot be used: {why}. {hint}") from error
+        raise WrongSetting(
+            f"CELERY_RESULT_BACKEND '{kind}{is_url and '://…'}' cannot be used: {why}. {hint}"
+        ) from error
 
 
 def _check_url(url: str) -> None:
