@@ -43,6 +43,8 @@ class Child:
     is_ready = False
     #: A file of the project cannot be imported.
     is_broken = False
+    #: By the file alone, and not by what another process has to itself.
+    is_slip = False
     #: It has got a signal that ends it.
     is_stopping = False
     is_reloading = False
@@ -112,6 +114,7 @@ class Child:
         self.follows |= "follows" in words
         self.is_ready |= "ready" in words
         self.is_broken |= "broken" in words
+        self.is_slip |= "slip" in words
         self.is_stopping |= "stopping" in words
         self._report(Told(self, words.get("files", [])))
 

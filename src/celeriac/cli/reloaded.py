@@ -18,6 +18,8 @@ from celeriac.worker import time_to_stop
 #: Where a child finds its two pipes, and how long running tasks may hold up a reload.
 ENVIRONMENT = "CELERIAC_RELOADER"
 RELOAD, BEGIN = b"r", b"b"
+#: Errors of an import that are there however often it is tried.
+_SLIPS = (SyntaxError, ImportError, NameError, AttributeError, TypeError)
 
 
 def taken() -> "Reloader | None":
@@ -67,9 +69,11 @@ class Reloader:
         Thread(target=self._listen, args=(app,), name="celeriac-reloader", daemon=True).start()
         self._tell(follows=True)
 
-    def broken(self) -> None:
-        """Tell that a file cannot be imported, which an edit of it will mend."""
-        self._tell(broken=True, files=watching.own_modules())
+    def broken(self, error: BaseException) -> None:
+        """Tell that a file cannot be imported, which an edit will mend, and whether nothing else will."""
+        # Without a cause it was found by reading the file.
+        is_slip = error.__cause__ is None or isinstance(error.__cause__, _SLIPS)
+        self._tell(broken=True, files=watching.own_modules(), **({"slip": True} if is_slip else {}))
 
     def _ready(self, **_: Any) -> None:
         self._tell(ready=True, files=watching.own_modules())

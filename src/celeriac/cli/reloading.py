@@ -188,8 +188,12 @@ class _Reloading:
 
     def _start_next(self) -> None:
         following, self._next = self._next, None
+        if following is not None and following.code is not None and following.is_slip:
+            self._worker = following
+            self._after_end(following, following.code)
+            return
         if following is None or following.code is not None:
-            # It has ended: a file cannot be imported, or needs what the worker before had to itself.
+            # A file may have needed what the worker before had to itself.
             self._start()
             return
         self._before_start()

@@ -100,8 +100,8 @@ def _follow(app: Celery, reloader: reloaded.Reloader) -> None:
     """Raises TaskFileError when the reloader knows of it: the next edit may mend it."""
     try:
         discovery.discover()
-    except CeleriacError:
-        reloader.broken()
+    except CeleriacError as error:
+        reloader.broken(error)
         raise
     reloader.wait_for_turn()
     reloader.follow(app)

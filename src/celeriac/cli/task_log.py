@@ -85,14 +85,14 @@ def _after_task(task_id: str, **_: Any) -> None:
 
 
 def _stopping(sig: str, how: str, **_: Any) -> None:
+    # Before it tells of a cold shutdown Celery has forgotten what runs.
     running = len(state.active_requests)
-    tasks = f"{running} running task{'' if running == 1 else 's'}"
-    if not running:
-        what = "stopping"
-    elif how == "Warm":
-        what = f"waiting for {tasks} (Ctrl-C: stop now)"
+    if how != "Warm":
+        what = "what still runs is cut short: it begins again in another worker, if it may run twice"
+    elif running:
+        what = f"waiting for {running} running task{'' if running == 1 else 's'} (Ctrl-C: stop now)"
     else:
-        what = f"{tasks} cut short: what may run twice begins again in another worker"
+        what = "stopping"
     # "^C" stands in the line.
     start = "\n" if sig == "SIGINT" else ""
     _write(f"{start}{_now()}    {what}")
